@@ -1,0 +1,13 @@
+import type { DataType } from './data-type.ts';
+import { inDoubt, parseJson } from './parsers.ts';
+
+/** A rollup that the server computes. */
+export const summaryDataType: DataType = {
+  name: 'summary',
+  storage: 'none',
+  family: 'none',
+  relations: [],
+  sortable: false,
+  parse: parseJson,
+  parseEventValue: inDoubt,
+};

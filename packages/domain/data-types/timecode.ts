@@ -1,0 +1,13 @@
+import type { DataType } from './data-type.ts';
+import { certain, parseInteger } from './parsers.ts';
+
+/** Milliseconds. */
+export const timecodeDataType: DataType = {
+  name: 'timecode',
+  storage: 'integer',
+  family: 'number',
+  relations: ['is', 'is_not', 'less_than', 'greater_than', 'between', 'in', 'not_in'],
+  sortable: true,
+  parse: parseInteger,
+  parseEventValue: certain(parseInteger),
+};

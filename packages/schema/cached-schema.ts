@@ -1,0 +1,22 @@
+import type { DataTypeName } from '@understudy/domain/data-types/data-type';
+
+/** One cached field of an entity type. */
+export interface CachedField {
+  readonly name: string;
+  readonly dataType: DataTypeName;
+  /** For links: the entity types the site allows, empty when it does not say. */
+  readonly validTypes: readonly string[];
+  /** Known not to exist on the site: a read that asks for it is answered without it (protocol §3.4). */
+  readonly absent: boolean;
+}
+
+/** One cached entity type; `id` and `type` are implied and not listed among the fields. */
+export interface CachedType {
+  readonly name: string;
+  readonly fields: ReadonlyMap<string, CachedField>;
+}
+
+/** The cached part of a site's schema, as the YAML file declares it. */
+export interface CachedSchema {
+  readonly types: ReadonlyMap<string, CachedType>;
+}
