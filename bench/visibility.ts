@@ -1,0 +1,96 @@
+import { parseArgs } from 'node:util';
+import { startStack } from '@understudy/harness/stack';
+import { until } from '@understudy/harness/until';
+import Table from 'cli-table3';
+
+/**
+ * How long a change made on the site takes to be seen through the reader, while the sandbox site plays live
+ * traffic. Every sample changes one Shot directly on the site and asks the reader until it answers the new value.
+ * The targets: median at most half a poll and 0.15 s, p99 at most one poll and 0.5 s.
+ */
+const { values } = parseArgs({
+  options: {
+    samples: { type: 'string', default: '200' },
+    traffic: { type: 'string', default: '20' },
+    poll: { type: 'string', default: '1000' },
+    queue: { type: 'string', default: 'postgres' },
+  },
+});
+const sampleCount = Number(values.samples);
+const pollMs = Number(values.poll);
+if (values.queue !== 'postgres' && values.queue !== 'redis') throw new Error('--queue is postgres or redis');
+
+/** The share of samples at or below the value that is given back. */
+function percentile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
+function readOf(filter: { path: string; relation: string; values: unknown[] }, fields: string[]): unknown {
+  return {
+    type: 'Shot',
+    return_fields: fields,
+    filters: { logical_operator: 'and', conditions: [filter] },
+    return_only: 'active',
+    paging: { entities_per_page: 1, current_page: 1 },
+  };
+}
+
+const stack = await startStack({
+  queue: values.queue,
+  env: { UNDERSTUDY_SANDBOX_TRAFFIC: values.traffic, UNDERSTUDY_POLLER_INTERVAL_MS: String(pollMs) },
+});
+try {
+  const newest = (await stack.call(
+    stack.siteUrl,
+    'read',
+    readOf({ path: 'id', relation: 'greater_than', values: [0] }, ['code']),
+  )) as { entities: { id: number }[] };
+  const id = newest.entities[0]?.id;
+  if (id === undefined) throw new Error('the sandbox site has no Shot');
+
+  const latencies: number[] = [];
+  for (let sample = 0; sample < sampleCount; sample++) {
+    const description = `seen ${sample} ${process.pid}`;
+    // Spread over the poll's phase: what is measured must not be in step with it.
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * pollMs));
+    await stack.call(stack.siteUrl, 'update', {
+      type: 'Shot',
+      id,
+      fields: [{ field_name: 'description', value: description }],
+    });
+    const start = performance.now();
+    await until(
+      'the change is seen',
+      async () => {
+        const reply = (await stack.call(
+          stack.readerUrl,
+          'read',
+          readOf({ path: 'id', relation: 'is', values: [id] }, ['description']),
+        )) as { entities: { description: string }[] };
+        return reply.entities[0]?.description === description;
+      },
+      { everyMs: 5 },
+    );
+    latencies.push(performance.now() - start);
+  }
+  latencies.sort((a, b) => a - b);
+  const table = new Table({ head: ['', 'ms', 'target ms', 'ratio'] });
+  const row = (name: string, measured: number, target?: number): void => {
+    table.push([
+      name,
+      measured.toFixed(0),
+      target?.toFixed(0) ?? '',
+      target ? (measured / target).toFixed(2) : '',
+    ]);
+  };
+  row('median', percentile(latencies, 0.5), pollMs / 2 + 150);
+  row('p90', percentile(latencies, 0.9));
+  row('p99', percentile(latencies, 0.99), pollMs + 500);
+  row('worst', percentile(latencies, 1));
+  console.log(
+    `${sampleCount} changes, ${values.traffic} writes a second beside them, poll ${pollMs} ms, queue ${values.queue}`,
+  );
+  console.log(table.toString());
+} finally {
+  await stack.stop();
+}
