@@ -1,0 +1,136 @@
+import {
+  choice,
+  connectionAddress,
+  decimal,
+  flag,
+  httpAddress,
+  integer,
+  type Key,
+  secret,
+  text,
+  words,
+} from './key.ts';
+
+const PORT = { min: 0, max: 65_535 };
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/**
+ * Every configuration key of every service, with its default and what it means. Add a key here and it is in the
+ * file, the environment, the flags and `--help` at once.
+ */
+export const SECTIONS = {
+  site: {
+    url: httpAddress('http://127.0.0.1:8020', 'the hosted site that is followed'),
+    scriptName: text('', 'name of the script that Understudy reads the site with'),
+    scriptKey: secret('', 'that script’s key'),
+    timeoutMs: integer(60_000, { min: 100, max: HOUR }, 'how long one request to the site may take'),
+    concurrency: integer(8, { min: 1, max: 256 }, 'requests to the site at once, of all processes together'),
+    ratePerSecond: decimal(
+      0,
+      { min: 0, max: 10_000 },
+      'requests to the site a second, of all processes; 0: no limit',
+    ),
+  },
+  database: {
+    url: connectionAddress(
+      '',
+      ['postgres', 'postgresql'],
+      'PostgreSQL that holds the replica (DATABASE_URL)',
+    ),
+    poolSize: integer(10, { min: 1, max: 500 }, 'connections to PostgreSQL of one process'),
+  },
+  queue: {
+    url: connectionAddress(
+      '',
+      ['redis', 'rediss', 'postgres', 'postgresql'],
+      'where jobs are queued (QUEUE_URL): redis:// or postgres://; empty: the database',
+    ),
+  },
+  schema: {
+    file: text('schema/default.yaml', 'the part of the site’s schema that is kept'),
+  },
+  log: {
+    level: choice('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'least level that is logged'),
+    pretty: flag(false, 'lines for people instead of JSON; always so in a terminal'),
+  },
+  poller: {
+    intervalMs: integer(3_000, { min: 50, max: HOUR }, 'time between two polls of the event log'),
+    batchSize: integer(500, { min: 1, max: 5_000 }, 'events read by one poll'),
+    gapTimeoutMs: integer(5 * MINUTE, { min: 1_000, max: DAY }, 'how long a missing event id is asked for'),
+    leaseMs: integer(10_000, { min: 1_000, max: HOUR }, 'how long a silent leader keeps its lease'),
+    queueDepthMax: integer(
+      1_000,
+      { min: 1, max: 1_000_000 },
+      'event jobs waiting above which polling pauses',
+    ),
+    sweepAfterMs: integer(
+      15_000,
+      { min: 500, max: HOUR },
+      'age at which a stored, unapplied event is enqueued again',
+    ),
+  },
+  applier: {
+    concurrency: integer(4, { min: 1, max: 64 }, 'jobs worked on at once by one process'),
+    refreshPageSize: integer(200, { min: 1, max: 5_000 }, 'entities fetched by one refresh'),
+  },
+  scanner: {
+    concurrency: integer(3, { min: 1, max: 64 }, 'chunks scanned at once by one process'),
+    chunkSize: integer(5_000, { min: 1, max: 1_000_000 }, 'ids in one chunk of a full scan'),
+    pageSize: integer(500, { min: 1, max: 5_000 }, 'entities read by one request'),
+    intervalMs: integer(5 * MINUTE, { min: 1_000, max: 7 * DAY }, 'time between two interval scans'),
+    overlapMs: integer(
+      10 * MINUTE,
+      { min: 0, max: 7 * DAY },
+      'how far an interval scan reaches back over the last one',
+    ),
+  },
+  reader: {
+    host: text('127.0.0.1', 'address that the reader listens on'),
+    port: integer(8010, PORT, 'port that the reader listens on'),
+    maxLagMs: integer(60_000, { min: 0, max: 30 * DAY }, 'staleness above which reads pass through'),
+    bodyLimitBytes: integer(10_000_000, { min: 1_000, max: 1_000_000_000 }, 'largest JSON request'),
+    authTtlMs: integer(
+      MINUTE,
+      { min: 0, max: DAY },
+      'how long a credential that the site accepted is believed',
+    ),
+    authGraceMs: integer(HOUR, { min: 0, max: 7 * DAY }, 'how long it is believed while the site is away'),
+    localRuleSets: words([], 'permission rule sets answered from the replica besides scripts, by code'),
+    allowedSites: words([], 'hosts that next= and CONNECT may lead to, besides the site'),
+    mediaFolder: text('', 'folder of cached thumbnails; empty: none are cached'),
+    mediaBytes: integer(1_000_000_000, { min: 0, max: Number.MAX_SAFE_INTEGER }, 'size limit of that folder'),
+  },
+  dashboard: {
+    host: text('127.0.0.1', 'address that the dashboard listens on'),
+    port: integer(8030, PORT, 'port that the dashboard listens on'),
+  },
+  sandbox: {
+    host: text('127.0.0.1', 'address that the sandbox site listens on'),
+    port: integer(8020, PORT, 'port that the sandbox site listens on'),
+    schema: text('schema/sandbox-site.yaml', 'its schema: YAML of ours, or the JSON of a site’s schema_read'),
+    entitySchema: text('', 'with a JSON schema: the JSON of schema_entity_read'),
+    scale: integer(2_000, { min: 0, max: 5_000_000 }, 'entities it is seeded with, about'),
+    seed: integer(1, { min: 0, max: 2 ** 31 }, 'seed of its studio and its traffic'),
+    traffic: decimal(0, { min: 0, max: 1_000 }, 'writes a second that it makes by itself'),
+    latencyMs: integer(0, { min: 0, max: 60_000 }, 'time added to each of its answers'),
+    stateFile: text('', 'file that keeps its data between starts; empty: none'),
+  },
+  health: {
+    host: text(
+      '127.0.0.1',
+      'address of /healthz, /readyz and /metrics of services that serve no HTTP otherwise',
+    ),
+    port: integer(0, PORT, 'its port; 0: none'),
+  },
+} as const satisfies Record<string, Section>;
+
+type KeyValue<K> = K extends Key<infer T> ? T : never;
+
+/** The configuration of a process: made once in main, validated, passed down. */
+export type Config = {
+  readonly [S in keyof typeof SECTIONS]: {
+    readonly [K in keyof (typeof SECTIONS)[S]]: KeyValue<(typeof SECTIONS)[S][K]>;
+  };
+};

@@ -1,0 +1,39 @@
+import { type Logger, pino } from 'pino';
+import pretty from 'pino-pretty';
+import type { Config } from './config/sections.ts';
+
+export type { Logger } from 'pino';
+
+/** Names whose values never reach a log, wherever a caller may put them. */
+const SECRET_PATHS = [
+  'script_key',
+  'scriptKey',
+  'user_password',
+  'userPassword',
+  'session_token',
+  'sessionToken',
+];
+
+/**
+ * The process's log: JSON lines on stdout, or lines for people in a terminal.
+ * @param service its name, on every line.
+ */
+export function createLogger(config: Config['log'], service: string): Logger {
+  const options = {
+    level: config.level,
+    base: { service },
+    redact: { paths: [...SECRET_PATHS, ...SECRET_PATHS.map((path) => `*.${path}`)], censor: '***' },
+  };
+  if (config.pretty || process.stdout.isTTY === true) {
+    return pino(
+      options,
+      pretty({
+        colorize: process.stdout.isTTY === true,
+        ignore: 'pid,hostname',
+        singleLine: true,
+        sync: true,
+      }),
+    );
+  }
+  return pino(options, pino.destination({ sync: true }));
+}
