@@ -6,6 +6,7 @@ import {
   httpAddress,
   integer,
   type Key,
+  type Section,
   secret,
   text,
   words,
