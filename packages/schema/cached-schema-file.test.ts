@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CachedSchemaError, formatCachedSchema, parseCachedSchema } from './cached-schema-file.ts';
+import { fitToSite } from './difference.ts';
+import { parseSiteSchema } from './site-schema.ts';
+
+const YAML = `types:
+  Shot:
+    code: text
+    sg_sequence: {entity: [Sequence]}
+    assets: {multi_entity: [Asset]}
+    old: absent
+`;
+
+test('a schema file is read, and written back to an equal one', () => {
+  const schema = parseCachedSchema(YAML);
+  assert.deepEqual(schema.types.get('Shot')?.fields.get('sg_sequence'), {
+    name: 'sg_sequence',
+    dataType: 'entity',
+    validTypes: ['Sequence'],
+    absent: false,
+  });
+  assert.equal(schema.types.get('Shot')?.fields.get('old')?.absent, true);
+  assert.deepEqual(parseCachedSchema(formatCachedSchema(schema)), schema);
+});
+
+test('a wrong schema file is refused, naming the place', () => {
+  for (const [yaml, place] of [
+    ['types: {shot: {}}', 'types.shot'],
+    ['types: {Shot: {code: txt}}', 'types.Shot.code'],
+    ['types: {Shot: {"co;de": text}}', 'types.Shot.co;de'],
+    ['types: {Shot: {a: {entity: Asset}}}', 'types.Shot.a'],
+    ['Shot: {}', 'types:'],
+    ['types: [', ''],
+  ] as const) {
+    assert.throws(
+      () => parseCachedSchema(yaml),
+      (error: unknown) => error instanceof CachedSchemaError && error.message.includes(place),
+      yaml,
+    );
+  }
+});
+
+test('what the site lacks or has otherwise is named and left out', () => {
+  const field = (dataType: string) => ({ data_type: { value: dataType, editable: false }, properties: {} });
+  const site = parseSiteSchema({
+    Shot: { code: field('number'), assets: field('multi_entity'), old: field('text') },
+  });
+  const fitted = fitToSite(parseCachedSchema(YAML), site);
+  assert.deepEqual([...(fitted.schema.types.get('Shot')?.fields.keys() ?? [])], ['assets']);
+  assert.deepEqual(
+    fitted.differences.map((difference) => `${difference.field} ${difference.kind}`),
+    ['code data-type', 'sg_sequence missing-field', 'old present'],
+  );
+});

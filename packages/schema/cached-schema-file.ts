@@ -1,0 +1,89 @@
+import { readFile } from 'node:fs/promises';
+import { isDataTypeName } from '@understudy/domain/data-types/registry';
+import { parse, stringify } from 'yaml';
+import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+
+/** A schema file that cannot be used; the message names the place. */
+export class CachedSchemaError extends Error {
+  override readonly name = 'CachedSchemaError';
+}
+
+const TYPE_NAME = /^[A-Z][A-Za-z0-9_]*$/;
+const FIELD_NAME = /^[a-z_][a-z0-9_]*$/i;
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function parseField(place: string, name: string, declared: unknown): CachedField {
+  if (!FIELD_NAME.test(name)) throw new CachedSchemaError(`${place}: not a field name`);
+  if (declared === 'absent') return { name, dataType: 'text', validTypes: [], absent: true };
+  const [dataType, validTypes] =
+    typeof declared === 'string'
+      ? [declared, []]
+      : isMapping(declared) && Object.keys(declared).length === 1
+        ? (Object.entries(declared)[0] as [string, unknown])
+        : ['', []];
+  if (!isDataTypeName(dataType))
+    throw new CachedSchemaError(`${place}: unknown data type ${JSON.stringify(declared)}`);
+  if (
+    !Array.isArray(validTypes) ||
+    !validTypes.every((type) => typeof type === 'string' && TYPE_NAME.test(type))
+  ) {
+    throw new CachedSchemaError(`${place}: allowed types must be a list of entity types`);
+  }
+  return { name, dataType, validTypes: validTypes as string[], absent: false };
+}
+
+/**
+ * Takes a schema file's YAML: `types: {Shot: {code: text, sg_sequence: {entity: [Sequence]}, old: absent}}`.
+ * @throws CachedSchemaError naming the first place that is wrong.
+ */
+export function parseCachedSchema(yamlText: string): CachedSchema {
+  let document: unknown;
+  try {
+    document = parse(yamlText);
+  } catch (error) {
+    throw new CachedSchemaError(error instanceof Error ? error.message : String(error));
+  }
+  const declared = isMapping(document) ? document['types'] : undefined;
+  if (!isMapping(declared)) throw new CachedSchemaError('types: must be a mapping of entity types');
+  const types = new Map<string, CachedType>();
+  for (const [name, fields] of Object.entries(declared)) {
+    if (!TYPE_NAME.test(name)) throw new CachedSchemaError(`types.${name}: not an entity type`);
+    if (!isMapping(fields)) throw new CachedSchemaError(`types.${name}: must be a mapping of fields`);
+    const parsed = new Map<string, CachedField>();
+    for (const [field, value] of Object.entries(fields)) {
+      if (field === 'id' || field === 'type') continue;
+      parsed.set(field, parseField(`types.${name}.${field}`, field, value));
+    }
+    types.set(name, { name, fields: parsed });
+  }
+  return { types };
+}
+
+/** Reads a schema file. @throws CachedSchemaError naming the file and the place. */
+export async function readCachedSchemaFile(path: string): Promise<CachedSchema> {
+  try {
+    return parseCachedSchema(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new CachedSchemaError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** @returns the YAML that `parseCachedSchema` reads back to an equal schema. */
+export function formatCachedSchema(schema: CachedSchema): string {
+  const types: Record<string, Record<string, unknown>> = {};
+  for (const type of schema.types.values()) {
+    const fields: Record<string, unknown> = {};
+    for (const field of type.fields.values()) {
+      fields[field.name] = field.absent
+        ? 'absent'
+        : field.validTypes.length > 0
+          ? { [field.dataType]: [...field.validTypes] }
+          : field.dataType;
+    }
+    types[type.name] = fields;
+  }
+  return stringify({ types }, { flowCollectionPadding: false, lineWidth: 0 });
+}
