@@ -24,7 +24,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** The `value` of a `{value, editable}` pair, or undefined. */
-function valueOf(pairs: unknown, name: string): unknown {
+function pairValue(pairs: unknown, name: string): unknown {
   const pair = isObject(pairs) ? pairs[name] : undefined;
   return isObject(pair) ? pair['value'] : undefined;
 }
@@ -44,7 +44,7 @@ export function parseSiteSchema(reply: unknown): SiteSchema {
     if (!isObject(fields)) throw new SiteSchemaError(`${type} must be an object of fields`);
     const parsed = new Map<string, SiteField>();
     for (const [name, descriptor] of Object.entries(fields)) {
-      const dataType = valueOf(descriptor, 'data_type');
+      const dataType = pairValue(descriptor, 'data_type');
       if (!isObject(descriptor) || typeof dataType !== 'string') {
         throw new SiteSchemaError(`${type}.${name} has no data type`);
       }
@@ -53,11 +53,11 @@ export function parseSiteSchema(reply: unknown): SiteSchema {
       parsed.set(name, {
         name,
         dataType,
-        validTypes: strings(valueOf(properties, 'valid_types')),
-        validValues: strings(valueOf(properties, 'valid_values')),
+        validTypes: strings(pairValue(properties, 'valid_types')),
+        validValues: strings(pairValue(properties, 'valid_values')),
         editable: isObject(editable) ? editable['value'] !== false : true,
-        unique: valueOf(descriptor, 'unique') === true,
-        defaultValue: valueOf(properties, 'default_value') ?? null,
+        unique: pairValue(descriptor, 'unique') === true,
+        defaultValue: pairValue(properties, 'default_value') ?? null,
       });
     }
     types.set(type, parsed);
