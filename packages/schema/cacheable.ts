@@ -4,7 +4,7 @@ import type { SiteSchema } from './site-schema.ts';
 
 /** What a replica never keeps: the log has tables of its own, and per-user fields depend on who asks (protocol §3.4). */
 const NEVER_TYPES: ReadonlySet<string> = new Set(['EventLogEntry']);
-const PER_USER_FIELD = /_by_current_user$/;
+const PER_USER_FIELD = /current_user/;
 
 /** @returns the largest schema that can be cached of a site: every type, every field whose data type can be kept. */
 export function cachedSchemaFrom(site: SiteSchema): CachedSchema {
