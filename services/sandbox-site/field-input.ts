@@ -1,0 +1,78 @@
+import { isEntityRef, type Json } from '@understudy/domain/entity';
+import type { SandboxField } from './sandbox-schema.ts';
+import type { SiteData } from './site-data.ts';
+import { badData } from './site-fault.ts';
+
+/**
+ * Takes a value that a caller writes and gives it as the site keeps it (protocol §3.5): text trimmed, times in UTC,
+ * links cut down to type and id.
+ * @throws SandboxFault 104 for what the site refuses.
+ */
+export function acceptValue(data: SiteData, type: string, field: SandboxField, value: Json): Json {
+  const place = `${type}.${field.name}`;
+  const refuse = (why: string): never => {
+    throw badData(`API update() CRUD ERROR #5: Update failed for [${place}]: ${why}`);
+  };
+  const link = (item: Json): Json => {
+    if (!isEntityRef(item) || data.find(item) === undefined) return refuse('Value is not legal.');
+    if (field.validTypes.length > 0 && !field.validTypes.includes(item.type)) {
+      return refuse(`${field.validTypes.join(', ')} expected, got ${item.type}`);
+    }
+    return { type: item.type, id: item.id };
+  };
+  switch (field.dataType) {
+    case 'multi_entity':
+    case 'addressing': {
+      if (!Array.isArray(value)) return refuse('Value is not legal.');
+      const seen = new Map(value.map(link).map((item) => [JSON.stringify(item), item]));
+      return [...seen.values()];
+    }
+    case 'checkbox':
+      if (value === true || value === 'true') return true;
+      if (value === false || value === 'false') return false;
+      return refuse('Value is not legal.');
+    default:
+      if (value === null) return null;
+  }
+  switch (field.dataType) {
+    case 'entity':
+      return link(value);
+    case 'number':
+    case 'percent':
+    case 'duration':
+    case 'timecode': {
+      const number = typeof value === 'string' && /^-?\d+$/.test(value) ? Number(value) : value;
+      if (typeof number !== 'number') return refuse('Value is not legal.');
+      const whole = field.dataType === 'duration' ? Math.trunc(number) : number;
+      if (!Number.isInteger(whole) || Math.abs(whole) > 2 ** 31) return refuse('Value is not legal.');
+      return whole;
+    }
+    case 'float':
+    case 'currency':
+      return typeof value === 'number' ? value : refuse('Value is not legal.');
+    case 'date':
+      if (value === '') return null;
+      return typeof value === 'string' && /^\d{4}-\d{2}-\d{2}$/.test(value)
+        ? value
+        : refuse('Value is not legal.');
+    case 'date_time': {
+      if (typeof value !== 'string' || Number.isNaN(Date.parse(value))) return refuse('Value is not legal.');
+      const zoned = /Z|[+-]\d{2}:?\d{2}$/.test(value) ? value : `${value}Z`;
+      return `${new Date(zoned).toISOString().slice(0, 19)}Z`;
+    }
+    case 'list':
+    case 'status_list':
+      if (typeof value !== 'string') return refuse('Value is not legal.');
+      if (field.validValues.length > 0 && !field.validValues.includes(value))
+        return refuse('Value is not legal.');
+      return value;
+    case 'serializable':
+    case 'jsonb':
+    case 'url':
+    case 'tag_list':
+      return value;
+    default:
+      if (typeof value !== 'string') return refuse('Value is not legal.');
+      return value.trim() === '' ? null : value.trim();
+  }
+}

@@ -1,0 +1,60 @@
+import { badRequest } from '../site-fault.ts';
+
+const UNITS = ['HOUR', 'DAY', 'WEEK', 'MONTH', 'YEAR'] as const;
+export type Unit = (typeof UNITS)[number];
+
+/** Reads the two values of in_last and its kin. @throws SandboxFault as protocol §4.3 has it. */
+export function parseSpan(
+  place: string,
+  relation: string,
+  values: readonly unknown[],
+): { count: number; unit: Unit } {
+  if (values.length !== 2) {
+    throw badRequest(
+      `API read() ${place} '${relation}' 'relation' expects a 2-element array: ${JSON.stringify(values)}`,
+    );
+  }
+  const [count, unit] = values;
+  if (!Number.isSafeInteger(count) || (count as number) < 1) {
+    throw badRequest(
+      `API read() ${place} '${relation}' 'relation' expects a positive integer: ${JSON.stringify(count)}`,
+    );
+  }
+  if (!UNITS.includes(unit as Unit)) {
+    throw badRequest(
+      `API read() ${place} '${relation}' 'relation' doesn't support the '${String(unit)}' time unit Valid time units: ${JSON.stringify(UNITS)}`,
+    );
+  }
+  return { count: count as number, unit: unit as Unit };
+}
+
+/** The moment `count` units after (before, if negative) `from`, in UTC; months keep the day where they can. */
+export function shift(from: Date, count: number, unit: Unit): Date {
+  const moved = new Date(from);
+  if (unit === 'HOUR') moved.setUTCHours(moved.getUTCHours() + count);
+  if (unit === 'DAY') moved.setUTCDate(moved.getUTCDate() + count);
+  if (unit === 'WEEK') moved.setUTCDate(moved.getUTCDate() + 7 * count);
+  if (unit === 'MONTH' || unit === 'YEAR') {
+    const day = moved.getUTCDate();
+    moved.setUTCDate(1);
+    moved.setUTCMonth(moved.getUTCMonth() + count * (unit === 'YEAR' ? 12 : 1));
+    const last = new Date(Date.UTC(moved.getUTCFullYear(), moved.getUTCMonth() + 1, 0)).getUTCDate();
+    moved.setUTCDate(Math.min(day, last));
+  }
+  return moved;
+}
+
+/** First moment of a calendar span and of the one after it, in UTC; weeks begin on Monday. */
+export function calendarSpan(
+  now: Date,
+  unit: 'day' | 'week' | 'month' | 'year',
+  offset: number,
+): [Date, Date] {
+  const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
+  const at = (y: number, m: number, d: number): Date => new Date(Date.UTC(y, m, d));
+  if (unit === 'day') return [at(year, month, day + offset), at(year, month, day + offset + 1)];
+  if (unit === 'month') return [at(year, month + offset, 1), at(year, month + offset + 1, 1)];
+  if (unit === 'year') return [at(year + offset, 0, 1), at(year + offset + 1, 0, 1)];
+  const monday = day - ((now.getUTCDay() + 6) % 7) + 7 * offset;
+  return [at(year, month, monday), at(year, month, monday + 7)];
+}

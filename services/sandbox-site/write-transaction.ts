@@ -1,0 +1,316 @@
+import { DATA_TYPES } from '@understudy/domain/data-types/registry';
+import { type EntityRef, isEntityRef, type Json, refKey } from '@understudy/domain/entity';
+import type { Actor, EventDraft, EventLog } from './event-log.ts';
+import { wireTime } from './event-log.ts';
+import { acceptValue } from './field-input.ts';
+import type { SandboxField } from './sandbox-schema.ts';
+import type { Entity, SiteData } from './site-data.ts';
+import { badData, badRequest } from './site-fault.ts';
+
+export type UpdateMode = 'set' | 'add' | 'remove';
+
+/** Types whose retirement takes others along: linked by this field of that type (protocol §3.4). */
+const CASCADES: Readonly<Record<string, readonly (readonly [type: string, field: string])[]>> = {
+  Shot: [['Version', 'entity']],
+  Asset: [['Version', 'entity']],
+  Cut: [['CutItem', 'cut']],
+  Note: [['Reply', 'entity']],
+};
+
+/**
+ * One write call of the API: everything it changes, with the events that tell of it; `rollback` takes all of it back
+ * (but not the event ids it used), `commit` shows the events.
+ */
+export class WriteTransaction {
+  readonly #data: SiteData;
+  readonly #log: EventLog;
+  readonly #actor: Actor;
+  readonly #silent: boolean;
+  readonly #undo: (() => void)[] = [];
+  readonly #drafts: { id: number; draft: EventDraft }[] = [];
+  readonly #now = wireTime(new Date());
+
+  constructor(data: SiteData, log: EventLog, actor: Actor) {
+    this.#data = data;
+    this.#log = log;
+    this.#actor = actor;
+    this.#silent = log.isSilent();
+  }
+
+  commit(): void {
+    this.#log.commit(this.#actor, this.#drafts);
+  }
+
+  rollback(): void {
+    for (const undo of this.#undo.reverse()) undo();
+  }
+
+  create(type: string, values: ReadonlyMap<string, Json>): Entity {
+    const entity: Entity = { type, id: this.#data.allocateId(type), retired: false, values: new Map() };
+    this.#data.add(entity);
+    this.#undo.push(() => this.#data.remove(entity));
+    const created = new Map<string, Json>([
+      ['created_at', this.#now],
+      ['created_by', this.#actor.user as unknown as Json],
+      ...values,
+    ]);
+    // The project first: every event of the create names it.
+    const project = created.get('project');
+    if (isEntityRef(project)) this.#store(entity, 'project', { type: project.type, id: project.id });
+    this.#event('New', entity, null, { type: 'new_entity', entity_type: type, entity_id: entity.id });
+    for (const [name, value] of created) this.setField(entity, name, value, 'set', true);
+    this.#touch(entity);
+    this.#tasksFromTemplate(entity);
+    return entity;
+  }
+
+  /** Sets one field as the API's update does. @throws SandboxFault for unknown, read-only or illegal. */
+  setField(entity: Entity, name: string, value: Json, mode: UpdateMode, inCreate = false): void {
+    const field = this.#data.field(entity.type, name);
+    if (field === undefined) throw badRequest(`API update() ${entity.type}.${name} doesn't exist.`);
+    if (field.readOnly || field.name === 'id')
+      throw badRequest(`API update() ${entity.type}.${name} is read only.`);
+    if (!inCreate && (name === 'created_at' || name === 'created_by')) {
+      throw badData(`API update() ${entity.type}.${name} is editable on create only.`);
+    }
+    const accepted = acceptValue(this.#data, entity.type, field, value);
+    if (DATA_TYPES[field.dataType].storage === 'links') {
+      this.#setLinks(entity, field, accepted as unknown as EntityRef[], mode, inCreate);
+    } else this.#setValue(entity, field, accepted, inCreate);
+    if (!inCreate) this.#touch(entity);
+  }
+
+  /** @returns whether it was alive. */
+  retire(entity: Entity): boolean {
+    if (entity.retired) return false;
+    const date = this.#now.replace('T', ' ').replace('Z', ' UTC');
+    const about = this.#about(entity);
+    this.#event('Retirement', entity, null, { type: 'entity_retirement', ...about, retirement_date: date });
+    this.#retirementDate(entity, null, date);
+    entity.retired = true;
+    this.#undo.push(() => {
+      entity.retired = false;
+    });
+    this.#touch(entity);
+    for (const [type, field] of CASCADES[entity.type] ?? []) {
+      for (const id of this.#data.linkedFrom(entity, type, field)) {
+        const linked = this.#data.find({ type, id });
+        if (linked !== undefined) this.retire(linked);
+      }
+    }
+    return true;
+  }
+
+  /** @returns whether it was retired. */
+  revive(entity: Entity): boolean {
+    if (!entity.retired) return false;
+    entity.retired = false;
+    this.#undo.push(() => {
+      entity.retired = true;
+    });
+    this.#event('Revival', entity, null, { type: 'entity_revival', ...this.#about(entity) });
+    this.#retirementDate(entity, this.#now.replace('T', ' ').replace('Z', ' UTC'), null);
+    this.#touch(entity);
+    return true;
+  }
+
+  #about(entity: Entity): Record<string, Json> {
+    return {
+      class_name: entity.type,
+      display_name: this.#data.displayName(entity),
+      entity_type: entity.type,
+      entity_id: entity.id,
+      id: entity.id,
+    };
+  }
+
+  #retirementDate(entity: Entity, before: Json, after: Json): void {
+    this.#event('Change', entity, 'retirement_date', {
+      type: 'attribute_change',
+      entity_type: entity.type,
+      entity_id: entity.id,
+      attribute_name: 'retirement_date',
+      field_data_type: 'date_time',
+      old_value: before,
+      new_value: after,
+    });
+  }
+
+  #setValue(entity: Entity, field: SandboxField, value: Json, inCreate: boolean): void {
+    const before = entity.values.get(field.name) ?? null;
+    if (!inCreate && JSON.stringify(before) === JSON.stringify(value)) return;
+    if (field.unique && value !== null) this.#assertUnique(entity, field, value);
+    const wasShown = this.#shown(before);
+    this.#store(entity, field.name, value);
+    if (inCreate && value === null) return;
+    const eventId = this.#event('Change', entity, field.name, {
+      type: 'attribute_change',
+      entity_type: entity.type,
+      entity_id: entity.id,
+      attribute_name: field.name,
+      field_data_type: field.dataType,
+      old_value: inCreate ? null : wasShown,
+      new_value: this.#shown(value),
+      ...(inCreate ? { in_create: true } : {}),
+    });
+    if (isEntityRef(before) && !inCreate) this.#backReference(entity, field, before, 'removed', eventId);
+    if (isEntityRef(value)) this.#backReference(entity, field, value, 'added', eventId);
+  }
+
+  #setLinks(
+    entity: Entity,
+    field: SandboxField,
+    refs: readonly EntityRef[],
+    mode: UpdateMode,
+    inCreate: boolean,
+  ): void {
+    const before = this.#data.links(entity, field);
+    const has = (list: readonly EntityRef[], ref: EntityRef): boolean =>
+      list.some((item) => refKey(item) === refKey(ref));
+    const added = mode === 'remove' ? [] : refs.filter((ref) => !has(before, ref));
+    const removed = before.filter((ref) =>
+      mode === 'set' ? !has(refs, ref) : mode === 'remove' && has(refs, ref),
+    );
+    if (added.length === 0 && removed.length === 0) return;
+    if (field.inverse !== null) {
+      for (const ref of added) this.#relink(ref, field, field.inverse.field, entity, 'add');
+      for (const ref of removed) this.#relink(ref, field, field.inverse.field, entity, 'remove');
+      return;
+    }
+    const stored = (entity.values.get(field.name) ?? []) as unknown as EntityRef[];
+    const kept = stored.filter((ref) => !has(removed, ref));
+    const after = [...kept, ...added.filter((ref) => !has(kept, ref))].map(({ type, id }) => ({ type, id }));
+    this.#store(entity, field.name, after as unknown as Json);
+    const eventId = this.#event('Change', entity, field.name, {
+      type: 'attribute_change',
+      entity_type: entity.type,
+      entity_id: entity.id,
+      attribute_name: field.name,
+      field_data_type: field.dataType,
+      added: added.map((ref) => this.#shown(ref as unknown as Json)),
+      removed: removed.map((ref) => this.#shown(ref as unknown as Json)),
+      ...(inCreate ? { in_create: true } : {}),
+    });
+    for (const ref of added) this.#backReference(entity, field, ref, 'added', eventId);
+    for (const ref of removed) this.#backReference(entity, field, ref, 'removed', eventId);
+  }
+
+  /** A write to a back-reference field is a write to the field it mirrors, on the other entity. */
+  #relink(
+    owner: EntityRef,
+    mirror: SandboxField,
+    name: string,
+    target: Entity,
+    mode: 'add' | 'remove',
+  ): void {
+    const entity = this.#data.find(owner);
+    const field = this.#data.field(owner.type, name);
+    if (entity === undefined || field === undefined)
+      throw badData(`${owner.type}.${name} is gone (${mirror.name})`);
+    const ref = { type: target.type, id: target.id };
+    if (DATA_TYPES[field.dataType].storage === 'links') this.#setLinks(entity, field, [ref], mode, false);
+    else this.#setValue(entity, field, mode === 'add' ? ref : null, false);
+    this.#touch(entity);
+  }
+
+  /** Tells of the other side of a link: the event is the target's, its meta the changed entity's (protocol §6.3). */
+  #backReference(
+    entity: Entity,
+    field: SandboxField,
+    target: EntityRef,
+    change: 'added' | 'removed',
+    originalId: number | null,
+  ): void {
+    const targetEntity = this.#data.find(target);
+    if (targetEntity === undefined) return;
+    for (const mirror of this.#data.schema.get(target.type)?.fields.values() ?? []) {
+      if (mirror.inverse?.type !== entity.type || mirror.inverse.field !== field.name) continue;
+      const link = this.#shown({ type: entity.type, id: entity.id });
+      this.#event('Change', targetEntity, mirror.name, {
+        type: 'attribute_change',
+        actual_attribute_changed: `${entity.type}.${field.name}`,
+        original_event_log_entry_id: originalId,
+        entity_type: entity.type,
+        entity_id: entity.id,
+        attribute_name: mirror.name,
+        field_data_type: field.dataType,
+        added: change === 'added' ? [link] : [],
+        removed: change === 'removed' ? [link] : [],
+      });
+    }
+  }
+
+  /** A Shot or Asset made with a task template gets its Tasks, of which the reply says nothing (protocol §5.1). */
+  #tasksFromTemplate(entity: Entity): void {
+    const template = entity.values.get('task_template') ?? null;
+    if (!isEntityRef(template) || entity.type === 'Task') return;
+    for (const id of this.#data.linkedFrom(template, 'Task', 'task_template')) {
+      const task = this.#data.find({ type: 'Task', id });
+      if (task === undefined || task.retired || isEntityRef(task.values.get('entity'))) continue;
+      const values = new Map<string, Json>([
+        ['entity', { type: entity.type, id: entity.id }],
+        ['template_task', { type: 'Task', id }],
+      ]);
+      for (const name of ['content', 'step', 'sg_status_list', 'project']) {
+        const value = name === 'project' ? entity.values.get(name) : task.values.get(name);
+        if (value !== undefined && value !== null) values.set(name, value);
+      }
+      this.create('Task', values);
+    }
+  }
+
+  #assertUnique(entity: Entity, field: SandboxField, value: Json): void {
+    for (const other of this.#data.all(entity.type)) {
+      if (other === entity || other.retired || other.values.get(field.name) !== value) continue;
+      throw badData(
+        `API create() CRUD ERROR #61: Create failed for [${entity.type}]. The value for the ${field.name} field is required to be unique. <br>`,
+      );
+    }
+  }
+
+  #shown(value: Json): Json {
+    if (!isEntityRef(value)) return value;
+    const target = this.#data.find(value);
+    return {
+      type: value.type,
+      id: value.id,
+      name: target === undefined ? null : this.#data.displayName(target),
+      valid: 'valid',
+    };
+  }
+
+  #store(entity: Entity, name: string, value: Json): void {
+    const before = entity.values.get(name) ?? null;
+    this.#data.set(entity, name, value);
+    this.#undo.push(() => this.#data.set(entity, name, before));
+  }
+
+  #touch(entity: Entity): void {
+    this.#store(entity, 'updated_at', this.#now);
+    this.#store(entity, 'updated_by', { type: this.#actor.user.type, id: this.#actor.user.id });
+  }
+
+  #event(
+    action: EventDraft['action'],
+    entity: Entity,
+    attribute: string | null,
+    meta: Readonly<Record<string, Json>>,
+  ): number | null {
+    if (this.#silent) return null;
+    const id = this.#log.allocate();
+    const project = entity.type === 'Project' ? entity : entity.values.get('project');
+    const name = this.#data.displayName(entity) ?? String(entity.id);
+    this.#drafts.push({
+      id,
+      draft: {
+        action,
+        entity: { type: entity.type, id: entity.id },
+        attribute,
+        project: isEntityRef(project) ? { type: project.type, id: project.id } : null,
+        meta,
+        description: `${action} ${attribute ?? ''} on ${entity.type} ${name}`.replace('  ', ' '),
+      },
+    });
+    return id;
+  }
+}
