@@ -14,10 +14,12 @@ interface Waiter {
 
 /**
  * A budget within this process: at most `concurrency` requests at once, given to the most urgent who waits, first
- * come first served among equals.
+ * come first served among equals. @throws RangeError when `concurrency` is not a positive integer.
  */
 export function localBudget(options: { readonly concurrency: number }): RequestBudget {
   const waiting = new Map<Priority, Waiter[]>(PRIORITIES.map((priority) => [priority, []]));
+  if (!Number.isSafeInteger(options.concurrency) || options.concurrency < 1)
+    throw new RangeError('a budget allows at least one request at once');
   let free = options.concurrency;
 
   const next = (): void => {

@@ -1,4 +1,4 @@
-import type { EntityRow, Json } from '@understudy/domain/entity';
+import { type EntityRow, isEntityRef, type Json } from '@understudy/domain/entity';
 import { parseSiteSchema, type SiteSchema } from '@understudy/schema/site-schema';
 import pRetry from 'p-retry';
 import type { Priority, RequestBudget } from './budget.ts';
@@ -17,7 +17,7 @@ export type WireAuth = Readonly<Record<string, Json>>;
 
 export interface SiteAnswer<T> {
   readonly results: T;
-  /** The site's clock when it answered (HTTP Date, to the second). */
+  /** The site's clock when it answered (HTTP Date, which has no fraction of a second). */
   readonly siteTime: Date;
 }
 
@@ -26,6 +26,7 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
   /** Another identity than the client's own. */
   readonly auth?: WireAuth;
+  /** Travels as `x-request-id`, so that a request can be followed into the site's or a proxy's log. */
   readonly requestId?: string;
 }
 
@@ -47,23 +48,33 @@ export interface ReadByIdRequest extends Omit<ReadRequest, 'sorts' | 'page'> {
 }
 
 export interface SiteClient {
-  /** The site's `info` (protocol §2); asks for no credentials. */
+  /** The site's `info` (protocol §2); sends no credentials. */
   info(options: CallOptions): Promise<Readonly<Record<string, Json>>>;
   /**
-   * Calls any method. Reads are tried again while the site is away; writes are sent once.
-   * @throws SiteFault, AuthenticationFault, SiteUnavailable, SiteAnswerLost (writes only), SiteProtocolError.
+   * Calls any method (protocol §1.1, §5). Reads are tried again while the site is away; writes are sent once.
+   * @throws SiteFault, AuthenticationFault, SiteUnavailable, SiteAnswerLost (writes only), SiteProtocolError, or the
+   *   signal's reason (of a write only as long as it was not sent).
    */
   call(method: string, payload: Json | undefined, options: CallOptions): Promise<SiteAnswer<Json>>;
+  /**
+   * One page of `read` (protocol §3), of 500 rows unless told.
+   * @returns the rows, and whether the site has more; where the site does not say, there may be more after any row.
+   */
   read(
     request: ReadRequest,
     options: CallOptions,
   ): Promise<SiteAnswer<readonly EntityRow[]> & { readonly hasNextPage: boolean }>;
-  /** Every matching row, in pages by ascending id, each with its own site time. Stable while rows come and go. */
+  /**
+   * Every matching row, in pages by ascending id, each with its own site time. Each page asks for ids above the last
+   * one seen, so rows that come or go meanwhile shift nothing. The last page may be empty.
+   */
   readAllById(
     request: ReadByIdRequest,
     options: CallOptions,
   ): AsyncGenerator<SiteAnswer<readonly EntityRow[]>>;
+  /** The site's schema (protocol §5.8). @throws SiteSchemaError when it is not of that shape. */
   schemaRead(options: CallOptions): Promise<SiteSchema>;
+  /** Waits for the requests under way. */
   close(): Promise<void>;
 }
 
@@ -82,23 +93,40 @@ const READ_METHODS: ReadonlySet<string> = new Set([
   'following',
   'work_schedule_read',
   'preferences_read',
+  'user_subscriptions_read',
+  'nav_expand',
+  'nav_search',
 ]);
 
 const DEFAULT_PAGE_SIZE = 500;
 const RETRIES = 3;
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 4_000;
+const DEFAULT_CONNECTIONS = 32;
+/** Far above any page of rows: a guard of our memory. */
+const DEFAULT_RESPONSE_BYTES_MAX = 256 * 1024 * 1024;
+
+/** Where the client tells what it does; a pino logger is one. It is never given credentials or payloads. */
+export interface SiteClientLog {
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
 
 export interface SiteClientOptions {
-  /** Without a path: `https://studio.example.com`. */
+  /** `https://studio.example.com`; `user:password@` in it is for a proxy in between (protocol §1.1). */
   readonly url: string;
   readonly credentials: Credentials;
+  /** Asked for a place before each request; a request that is tried again asks again. */
   readonly budget: RequestBudget;
+  /** For one request, from its first byte to the answer's last; waiting for a place does not count. */
   readonly timeoutMs: number;
-  /** Sockets at once. */
+  /** Connections at once, 32 unless told; the budget is the limit that is meant to be felt. */
   readonly connections?: number;
   readonly userAgent?: string;
+  /** How often a read is tried again, 3 times unless told. */
   readonly retries?: number;
+  /** The longest answer read, 256 MiB unless told. */
+  readonly responseBytesMax?: number;
+  readonly log?: SiteClientLog;
 }
 
 /** @returns whether a method only reads, so that it may be repeated. */
@@ -111,7 +139,12 @@ function wireAuth(credentials: Credentials): WireAuth {
     return { script_name: credentials.scriptName, script_key: credentials.scriptKey };
   if ('userLogin' in credentials)
     return { user_login: credentials.userLogin, user_password: credentials.userPassword };
-  return { session_token: credentials.sessionToken };
+  return { session_token: credentials.sessionToken, reject_if_expired: true };
+}
+
+/** The official client leaves out a payload that is null or empty (protocol §1.1). */
+function isNothing(payload: Json | undefined): boolean {
+  return payload == null || (typeof payload === 'object' && Object.keys(payload).length === 0);
 }
 
 /** The `results` of an envelope, or the whole reply where there is none (protocol §1.3). @throws SiteFault */
@@ -127,14 +160,15 @@ function unwrap(reply: unknown): Json {
   return ('results' in envelope ? envelope.results : reply) as Json;
 }
 
-/** A typed client of a site's JSON API, good for many concurrent callers. */
+/** A typed client of a site's JSON API, good for many concurrent callers. @throws TypeError when the url is none. */
 export function createSiteClient(options: SiteClientOptions): SiteClient {
   const { budget } = options;
   const transport = createTransport({
     url: options.url,
     timeoutMs: options.timeoutMs,
-    connections: options.connections ?? 32,
+    connections: options.connections ?? DEFAULT_CONNECTIONS,
     userAgent: options.userAgent ?? 'understudy',
+    responseBytesMax: options.responseBytesMax ?? DEFAULT_RESPONSE_BYTES_MAX,
   });
   const ownAuth = wireAuth(options.credentials);
 
@@ -143,8 +177,7 @@ export function createSiteClient(options: SiteClientOptions): SiteClient {
     payload: Json | undefined,
     call: CallOptions,
   ): Promise<SiteAnswer<Json>> => {
-    const params =
-      method === 'info' ? [] : [call.auth ?? ownAuth, ...(payload === undefined ? [] : [payload])];
+    const params = method === 'info' ? [] : [call.auth ?? ownAuth, ...(isNothing(payload) ? [] : [payload])];
     const place = await budget.acquire(call.priority, call.signal);
     try {
       const { reply, siteTime } = await transport.send(JSON.stringify({ method_name: method, params }), {
@@ -166,6 +199,12 @@ export function createSiteClient(options: SiteClientOptions): SiteClient {
       maxTimeout: LONGEST_RETRY_MS,
       randomize: true,
       shouldRetry: ({ error }) => error instanceof SiteUnavailable,
+      onFailedAttempt: ({ error, attemptNumber, retriesLeft }) => {
+        if (!(error instanceof SiteUnavailable) || retriesLeft === 0) return;
+        const { priority, requestId } = callOptions;
+        const fields = { method, priority, requestId, attempt: attemptNumber, reason: error.message };
+        options.log?.warn(fields, 'the site did not answer a read, trying again');
+      },
       ...(callOptions.signal === undefined ? {} : { signal: callOptions.signal }),
     });
   };
@@ -183,13 +222,12 @@ export function createSiteClient(options: SiteClientOptions): SiteClient {
     };
     const { results, siteTime } = await call('read', payload, callOptions);
     const reply = results as { entities?: unknown; paging_info?: { has_next_page?: unknown } } | null;
-    if (reply === null || !Array.isArray(reply.entities))
-      throw new SiteProtocolError('read gave no entities');
-    return {
-      results: reply.entities as EntityRow[],
-      siteTime,
-      hasNextPage: reply.paging_info?.has_next_page === true,
-    };
+    const rows: unknown = reply?.entities;
+    if (!Array.isArray(rows) || !rows.every(isEntityRef))
+      throw new SiteProtocolError(`read of ${request.type} gave no list of entities`);
+    const flag = reply?.paging_info?.has_next_page;
+    const hasNextPage = typeof flag === 'boolean' ? flag : rows.length > 0;
+    return { results: rows as EntityRow[], siteTime, hasNextPage };
   };
 
   async function* readAllById(
@@ -213,12 +251,14 @@ export function createSiteClient(options: SiteClientOptions): SiteClient {
         },
         callOptions,
       );
+      for (const row of page.results) {
+        // Else a page could step over rows, which would then pass for vanished.
+        if (row.id <= last) throw new SiteProtocolError(`read of ${request.type} is not in order of ids`);
+        last = row.id;
+      }
       yield { results: page.results, siteTime: page.siteTime };
-      const highest = page.results.at(-1)?.id;
-      if (highest === undefined || page.results.length < pageSize) return;
-      if (highest <= last)
-        throw new SiteProtocolError(`read of ${request.type} did not advance past id ${last}`);
-      last = highest;
+      // A page shorter than asked is not the last one: the site may allow less than that.
+      if (!page.hasNextPage || page.results.length === 0) return;
     }
   }
 
