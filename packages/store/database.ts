@@ -1,0 +1,99 @@
+import { MikroORM } from '@mikro-orm/postgresql';
+import pRetry from 'p-retry';
+import type pg from 'pg';
+
+/** Whatever runs SQL: the pool, or one connection within a transaction. */
+export type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
+
+export interface Database {
+  readonly orm: MikroORM;
+  readonly pool: pg.Pool;
+  /** Runs `work` in a transaction, again when PostgreSQL ends it for a deadlock or a serialization failure. */
+  transaction<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: string;
+  readonly poolSize: number;
+  /** Shown in pg_stat_activity. */
+  readonly applicationName: string;
+}
+
+const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
+const TRANSACTION_RETRIES = 5;
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** How MikroORM is told where the database is; shared with the instance that compares tables. */
+export function ormOptions(options: DatabaseOptions): object {
+  return {
+    clientUrl: options.url,
+    pool: { min: 0, max: options.poolSize },
+    driverOptions: {
+      application_name: options.applicationName,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      keepAlive: true,
+    },
+    discovery: { warnWhenNoEntities: false },
+  };
+}
+
+/**
+ * Opens the database through MikroORM. Connections are made when they are needed: PostgreSQL may be away now, and may go
+ * away later without ending the process.
+ */
+export async function openDatabase(options: DatabaseOptions): Promise<Database> {
+  const { CONTROL_MIGRATIONS } = await import('./migrations/all.ts');
+  const orm = new MikroORM({
+    ...ormOptions(options),
+    entities: [],
+    extensions: [(await import('@mikro-orm/migrations')).Migrator],
+    migrations: {
+      migrationsList: CONTROL_MIGRATIONS,
+      schema: 'understudy',
+      snapshot: false,
+      transactional: true,
+    },
+  } as never) as MikroORM;
+  const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
+  pool.on('error', () => {
+    // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
+  });
+  const once = async <T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T> => {
+    const client = await pool.connect();
+    let broken = false;
+    const onError = (): void => {
+      broken = true;
+    };
+    client.on('error', onError);
+    try {
+      await client.query('begin');
+      const result = await work(client);
+      await client.query('commit');
+      return result;
+    } catch (error) {
+      if (!broken) {
+        await client.query('rollback').catch(() => {
+          broken = true;
+        });
+      }
+      throw error;
+    } finally {
+      client.off('error', onError);
+      client.release(broken);
+    }
+  };
+  return {
+    orm,
+    pool,
+    transaction: (work) =>
+      pRetry(() => once(work), {
+        retries: TRANSACTION_RETRIES,
+        minTimeout: 20,
+        maxTimeout: 500,
+        randomize: true,
+        shouldRetry: ({ error }) => RETRYABLE.has((error as { code?: string }).code ?? ''),
+      }),
+    close: () => orm.close(true),
+  };
+}

@@ -1,0 +1,174 @@
+import { createHash } from 'node:crypto';
+import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+import { DATA_TYPES } from '@understudy/domain/data-types/registry';
+import type { CachedField, CachedSchema, CachedType } from '@understudy/schema/cached-schema';
+import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
+import { underMigrationLock } from './migrate.ts';
+
+/** Where a field is kept. */
+export type FieldStorage =
+  | { readonly kind: 'column'; readonly column: string; readonly sqlType: string }
+  | { readonly kind: 'link'; readonly typeColumn: string; readonly idColumn: string }
+  | { readonly kind: 'links'; readonly table: string }
+  | { readonly kind: 'none' };
+
+/** The table of one cached entity type. All names are quoted where they need it: they go into SQL as they are. */
+export interface EntityTable {
+  readonly type: string;
+  /** `site."shot"` */
+  readonly sqlName: string;
+  readonly fields: ReadonlyMap<string, FieldStorage & { readonly field: CachedField }>;
+}
+
+const NAME_BYTES = 63;
+const SQL_TYPES: Readonly<Record<string, string>> = {
+  text: 'text',
+  integer: 'bigint',
+  double: 'double precision',
+  numeric: 'numeric',
+  boolean: 'boolean',
+  date: 'date',
+  timestamptz: 'timestamptz',
+  uuid: 'uuid',
+  jsonb: 'jsonb',
+};
+
+/** A name that PostgreSQL keeps whole: cut and made unique by a hash where it is too long. */
+function fitName(name: string): string {
+  if (Buffer.byteLength(name) <= NAME_BYTES) return name;
+  return `${name.slice(0, NAME_BYTES - 9)}_${createHash('sha256').update(name).digest('hex').slice(0, 8)}`;
+}
+
+/** `CustomEntity01` → `custom_entity01`, `PublishedFile` → `published_file`. */
+export function tableName(type: string): string {
+  return fitName(type.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase());
+}
+
+const quote = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
+const tables = new WeakMap<CachedType, EntityTable>();
+
+/** The physical names of a cached type's table. */
+export function entityTable(type: CachedType): EntityTable {
+  const known = tables.get(type);
+  if (known !== undefined) return known;
+  const base = tableName(type.name);
+  const fields = new Map<string, FieldStorage & { readonly field: CachedField }>();
+  for (const field of type.fields.values()) fields.set(field.name, { ...fieldStorage(base, field), field });
+  const table: EntityTable = { type: type.name, sqlName: `site.${quote(base)}`, fields };
+  tables.set(type, table);
+  return table;
+}
+
+function fieldStorage(base: string, field: CachedField): FieldStorage {
+  const storage = field.absent ? 'none' : DATA_TYPES[field.dataType].storage;
+  if (storage === 'none') return { kind: 'none' };
+  if (storage === 'link') {
+    return {
+      kind: 'link',
+      typeColumn: quote(fitName(`${field.name}__type`)),
+      idColumn: quote(fitName(`${field.name}__id`)),
+    };
+  }
+  if (storage === 'links')
+    return { kind: 'links', table: `site.${quote(fitName(`${base}__${field.name}`))}` };
+  const sqlType = SQL_TYPES[storage];
+  if (sqlType === undefined) throw new Error(`no column type for ${storage}`);
+  return { kind: 'column', column: quote(fitName(field.name)), sqlType };
+}
+
+const unquote = (name: string): string => name.replace(/^site\./, '').replaceAll(/^"|"$/g, '');
+
+interface Property {
+  readonly [option: string]: unknown;
+}
+
+function property(column: string, columnType: string, more: Property = {}): Property {
+  return { type: 'unknown', columnType, fieldName: unquote(column), nullable: true, ...more };
+}
+
+/** MikroORM's description of a type's table and of the tables of its lists of links. */
+function entitySchemas(type: CachedType): EntitySchema[] {
+  const table = entityTable(type);
+  const base = unquote(table.sqlName);
+  const indexes: { name: string; properties: string[] }[] = [];
+  const index = (name: string, ...properties: string[]): void => {
+    indexes.push({ name: fitName(`${base}_${name}_idx`), properties });
+  };
+  const properties: Record<string, Property> = {
+    id: property('id', 'bigint', { primary: true, nullable: false, autoincrement: false }),
+    active: property('_active', 'boolean', { nullable: false }),
+    fetchedTick: property('_fetched_tick', 'bigint', { nullable: false }),
+    stamps: property('_stamps', 'jsonb'),
+    siteTime: property('_site_time', 'timestamptz'),
+  };
+  const schemas: EntitySchema[] = [];
+  let number = 0;
+  for (const [name, storage] of table.fields) {
+    number += 1;
+    if (storage.kind === 'column') {
+      properties[`field${number}`] = property(storage.column, storage.sqlType);
+      if (name === 'updated_at') index(name, `field${number}`);
+    } else if (storage.kind === 'link') {
+      properties[`field${number}type`] = property(storage.typeColumn, 'text');
+      properties[`field${number}id`] = property(storage.idColumn, 'bigint');
+      index(name, `field${number}id`, `field${number}type`);
+    } else if (storage.kind === 'links') schemas.push(linksSchema(type.name, name, storage.table));
+  }
+  schemas.push(
+    new EntitySchema({
+      name: `Site${type.name}`,
+      schema: 'site',
+      tableName: base,
+      properties,
+      indexes,
+    } as never),
+  );
+  return schemas;
+}
+
+function linksSchema(type: string, field: string, table: string): EntitySchema {
+  const key = { primary: true, nullable: false, autoincrement: false };
+  const base = unquote(table);
+  return new EntitySchema({
+    name: `Site${type}Links${field}`,
+    schema: 'site',
+    tableName: base,
+    properties: {
+      entityId: property('entity_id', 'bigint', key),
+      targetType: property('target_type', 'text', key),
+      targetId: property('target_id', 'bigint', key),
+      removed: property('_removed', 'boolean', { nullable: false }),
+      tick: property('_tick', 'bigint'),
+    },
+    indexes: [{ name: fitName(`${base}_target_idx`), properties: ['targetId', 'targetType', 'entityId'] }],
+  } as never);
+}
+
+/**
+ * Makes the tables and columns that a cached schema needs and the database lacks. Adds only: nothing is dropped or
+ * rewritten. Safe to call from every process at start.
+ */
+export async function syncEntityTables(
+  db: Database,
+  options: DatabaseOptions,
+  schema: CachedSchema,
+): Promise<void> {
+  const orm = new MikroORM({
+    ...ormOptions({ ...options, poolSize: 2 }),
+    entities: [...schema.types.values()].flatMap(entitySchemas),
+    schemaGenerator: { disableForeignKeys: false },
+  } as never) as MikroORM;
+  try {
+    await underMigrationLock(db, async () => {
+      const sql = await orm.schema.getUpdateSchemaSQL({ safe: true, dropTables: false });
+      // Other schemas are not ours to change here, and what the comparison would drop stays.
+      const statements = sql
+        .split(/;\n/)
+        .filter((statement) => /^\s*(create|alter table "site"\.\S+ add )/i.test(statement));
+      for (const statement of statements) await db.pool.query(statement);
+    });
+  } finally {
+    await orm.close(true);
+  }
+}
