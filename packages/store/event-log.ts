@@ -1,0 +1,97 @@
+import type { EventLogEntry } from '@understudy/domain/event';
+import type { Queryable } from './database.ts';
+
+/** An event as the replica keeps it. */
+export interface StoredEvent {
+  readonly entry: EventLogEntry;
+  readonly tick: number;
+  /** Its id filled a gap: it came out of order. */
+  readonly late: boolean;
+}
+
+/** Stores events as they came; those already there stay as they are. @returns how many were new. */
+export async function storeEvents(tx: Queryable, events: readonly StoredEvent[]): Promise<number> {
+  if (events.length === 0) return 0;
+  const records = events.map(({ entry, tick, late }) => ({
+    id: entry.id,
+    tick,
+    late,
+    created_at: entry.created_at,
+    event_type: entry.event_type,
+    entry,
+  }));
+  const { rowCount } = await tx.query({
+    name: 'store-events',
+    text: `insert into understudy.event_log (id, tick, late, created_at, event_type, entry)
+      select id, tick, late, created_at, event_type, entry from jsonb_to_recordset($1::jsonb)
+        as r(id bigint, tick bigint, late boolean, created_at timestamptz, event_type text, entry jsonb) order by id
+      on conflict (id) do nothing`,
+    values: [JSON.stringify(records)],
+  });
+  return rowCount ?? 0;
+}
+
+/**
+ * Locks those of the events that still wait to be applied.
+ * @returns them by ascending id; the rest was applied already, or never stored.
+ */
+export async function claimUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
+  const { rows } = await tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
+    name: 'claim-unapplied',
+    text: `select entry, tick, late from understudy.event_log where id = any($1::bigint[]) and state = 'stored'
+      order by id for update`,
+    values: [ids],
+  });
+  return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
+}
+
+export async function markApplied(tx: Queryable, ids: readonly number[]): Promise<void> {
+  await tx.query({
+    name: 'mark-applied',
+    text: `update understudy.event_log set state = 'applied', error = null where id = any($1::bigint[])`,
+    values: [ids],
+  });
+}
+
+/** Puts an event aside with what was wrong with it; the stream goes on. */
+export async function parkEvent(tx: Queryable, id: number, error: string): Promise<void> {
+  await tx.query(`update understudy.event_log set state = 'parked', error = $2 where id = $1`, [id, error]);
+}
+
+/** Stored events that wait longer than `olderThanMs`, lowest ids first: their job was lost, or is slow. */
+export async function unappliedEvents(
+  q: Queryable,
+  olderThanMs: number,
+  limit: number,
+): Promise<readonly StoredEvent[]> {
+  const { rows } = await q.query<{ entry: EventLogEntry; tick: string; late: boolean }>(
+    `select entry, tick, late from understudy.event_log
+     where state = 'stored' and stored_at < now() - make_interval(secs => $1::double precision / 1000)
+     order by id limit $2`,
+    [olderThanMs, limit],
+  );
+  return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
+}
+
+/** Events after an id, lowest first, with what became of them. */
+export async function eventsAfter(
+  q: Queryable,
+  id: number,
+  limit: number,
+): Promise<
+  readonly { readonly entry: EventLogEntry; readonly state: string; readonly error: string | null }[]
+> {
+  const { rows } = await q.query<{ entry: EventLogEntry; state: string; error: string | null }>(
+    'select entry, state, error from understudy.event_log where id > $1 order by id limit $2',
+    [id, limit],
+  );
+  return rows;
+}
+
+/** Lets parked events be applied again. @returns how many there were. */
+export async function retryParked(q: Queryable): Promise<number> {
+  const { rowCount } = await q.query(
+    `update understudy.event_log set state = 'stored', error = null, stored_at = 'epoch' where state = 'parked'`,
+  );
+  return rowCount ?? 0;
+}

@@ -1,0 +1,46 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { EntityRef, Json } from '@understudy/domain/entity';
+
+/** What the replica knows of one value of a row. */
+export interface KnownField {
+  readonly value: Json;
+  /** Tick of the last event or write that set it since the fetch; 0 if none did. */
+  readonly stamp: number;
+  /** Tick of the row's last complete fetch. */
+  readonly fetchedTick: number;
+  /** The site's clock at that fetch. */
+  readonly siteTime: Date | null;
+}
+
+/** What an event or write says of one value of a row. */
+export interface FieldChange {
+  /** Name of the value within the row. */
+  readonly key: string;
+  readonly field: string;
+  /** For a link of a list. */
+  readonly target?: EntityRef;
+  readonly value: Json;
+  readonly tick: number;
+  /** When it happened by the site's clock; null: it is certain. */
+  readonly siteTime: Date | null;
+  /** Only a later moment replaces an earlier one. */
+  readonly latest: boolean;
+}
+
+export type Verdict = 'apply' | 'keep' | 'doubt';
+
+/** The site's clock is read from HTTP dates and event times, both to the second. */
+const CLOCK_RESOLUTION_MS = 1_000;
+
+/** Decides what becomes of a change; the rules are the design's (see "Time: one logical clock"). */
+export function judge(known: KnownField, change: FieldChange): Verdict {
+  if (change.tick <= known.stamp || change.tick <= known.fetchedTick) return 'keep';
+  if (change.latest)
+    return typeof known.value === 'string' && known.value >= String(change.value) ? 'keep' : 'apply';
+  if (isDeepStrictEqual(known.value, change.value)) return 'apply';
+  const mayBeContained =
+    change.siteTime !== null &&
+    known.siteTime !== null &&
+    change.siteTime.getTime() <= known.siteTime.getTime() + CLOCK_RESOLUTION_MS;
+  return mayBeContained ? 'doubt' : 'apply';
+}

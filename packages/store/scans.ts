@@ -1,0 +1,155 @@
+import type { Queryable } from './database.ts';
+
+export type ScanKind = 'full' | 'interval' | 'span';
+
+export interface ScanChunk {
+  readonly id: number;
+  readonly scanId: number;
+  readonly kind: ScanKind;
+  readonly type: string;
+  readonly fromId: number;
+  readonly toId: number;
+  readonly since: Date | null;
+  readonly until: Date | null;
+}
+
+export interface NewChunk {
+  readonly type: string;
+  readonly fromId: number;
+  readonly toId: number;
+}
+
+/** Records a scan and its chunks. @returns its id. */
+export async function createScan(
+  tx: Queryable,
+  scan: { readonly kind: ScanKind; readonly reason: string; readonly since?: Date; readonly until?: Date },
+  chunks: readonly NewChunk[],
+): Promise<number> {
+  const { rows } = await tx.query<{ id: string }>(
+    'insert into understudy.scan (kind, reason, since, until) values ($1, $2, $3, $4) returning id',
+    [scan.kind, scan.reason, scan.since ?? null, scan.until ?? null],
+  );
+  const id = Number(rows[0]?.id);
+  await tx.query(
+    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id)
+     select $1, type, "fromId", "toId" from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint)`,
+    [id, JSON.stringify(chunks)],
+  );
+  return id;
+}
+
+interface ChunkRow {
+  readonly id: string;
+  readonly scan_id: string;
+  readonly kind: ScanKind;
+  readonly entity_type: string;
+  readonly from_id: string;
+  readonly to_id: string;
+  readonly since: Date | null;
+  readonly until: Date | null;
+}
+
+const CHUNK_COLUMNS = 'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until';
+
+function chunkFrom(row: ChunkRow): ScanChunk {
+  return {
+    id: Number(row.id),
+    scanId: Number(row.scan_id),
+    kind: row.kind,
+    type: row.entity_type,
+    fromId: Number(row.from_id),
+    toId: Number(row.to_id),
+    since: row.since,
+    until: row.until,
+  };
+}
+
+/** Takes a chunk for `ttlMs`. @returns null when it is done or somebody works on it. */
+export async function claimChunk(q: Queryable, id: number, ttlMs: number): Promise<ScanChunk | null> {
+  const { rows } = await q.query<ChunkRow>(
+    `update understudy.scan_chunk c set claimed_until = now() + make_interval(secs => $2::double precision / 1000),
+       attempts = attempts + 1
+     from understudy.scan s
+     where c.id = $1 and s.id = c.scan_id and c.state = 'open' and (c.claimed_until is null or c.claimed_until < now())
+     returning ${CHUNK_COLUMNS}`,
+    [id, ttlMs],
+  );
+  return rows[0] === undefined ? null : chunkFrom(rows[0]);
+}
+
+/** Records that a chunk is done, and its scan with its last one. @returns whether the scan is finished by it. */
+export async function finishChunk(tx: Queryable, chunk: ScanChunk, rowCount: number): Promise<boolean> {
+  await tx.query('select from understudy.scan where id = $1 for update', [chunk.scanId]);
+  await tx.query(
+    `update understudy.scan_chunk set state = 'done', row_count = $2, error = null, claimed_until = null where id = $1`,
+    [chunk.id, rowCount],
+  );
+  const { rowCount: finished } = await tx.query(
+    `update understudy.scan set finished_at = now() where id = $1 and finished_at is null
+       and not exists (select from understudy.scan_chunk where scan_id = $1 and state = 'open')`,
+    [chunk.scanId],
+  );
+  return finished === 1;
+}
+
+/** Gives a chunk back after a failure; it is tried again. */
+export async function failChunk(q: Queryable, id: number, error: string): Promise<void> {
+  await q.query('update understudy.scan_chunk set claimed_until = null, error = $2 where id = $1', [
+    id,
+    error,
+  ]);
+}
+
+/** Whether every chunk of a type in a scan is done. */
+export async function isTypeScanned(q: Queryable, scanId: number, type: string): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `select from understudy.scan_chunk where scan_id = $1 and entity_type = $2 and state = 'open' limit 1`,
+    [scanId, type],
+  );
+  return rowCount === 0;
+}
+
+/** Chunks that nobody works on, oldest scans first. */
+export async function openChunks(q: Queryable, limit: number): Promise<readonly ScanChunk[]> {
+  const { rows } = await q.query<ChunkRow>(
+    `select ${CHUNK_COLUMNS} from understudy.scan_chunk c join understudy.scan s on s.id = c.scan_id
+     where c.state = 'open' and (c.claimed_until is null or c.claimed_until < now()) order by c.id limit $1`,
+    [limit],
+  );
+  return rows.map(chunkFrom);
+}
+
+/** Whether a scan of a kind is under way. */
+export async function hasOpenScan(q: Queryable, kind: ScanKind): Promise<boolean> {
+  const { rowCount } = await q.query(
+    'select from understudy.scan where kind = $1 and finished_at is null limit 1',
+    [kind],
+  );
+  return rowCount !== 0;
+}
+
+/** When the newest finished scan of a kind began. */
+export async function lastScanAt(q: Queryable, kind: ScanKind): Promise<Date | null> {
+  const { rows } = await q.query<{ at: Date | null }>(
+    'select max(created_at) as at from understudy.scan where kind = $1 and finished_at is not null',
+    [kind],
+  );
+  return rows[0]?.at ?? null;
+}
+
+/** Types whose every cached field has been scanned, with the fingerprint of those fields. */
+export async function servedTypes(q: Queryable): Promise<ReadonlyMap<string, string>> {
+  const { rows } = await q.query<{ entity_type: string; fingerprint: string }>(
+    'select entity_type, fingerprint from understudy.served_type',
+  );
+  return new Map(rows.map((row) => [row.entity_type, row.fingerprint]));
+}
+
+/** Lets readers serve a type from now on. */
+export async function serveType(tx: Queryable, type: string, fingerprint: string): Promise<void> {
+  await tx.query(
+    `insert into understudy.served_type (entity_type, fingerprint) values ($1, $2)
+     on conflict (entity_type) do update set fingerprint = excluded.fingerprint, served_at = now()`,
+    [type, fingerprint],
+  );
+}

@@ -1,0 +1,28 @@
+import type { Queryable } from './database.ts';
+
+/** Records that a process lives, and what it does. */
+export async function heartbeat(
+  q: Queryable,
+  beat: {
+    readonly service: string;
+    readonly instance: string;
+    readonly version: string;
+    readonly state: string;
+    readonly detail?: object;
+  },
+): Promise<void> {
+  await q.query(
+    `insert into understudy.service (service, instance, version, state, detail) values ($1, $2, $3, $4, $5)
+     on conflict (service, instance) do update set version = excluded.version, state = excluded.state,
+       detail = excluded.detail, seen_at = now()`,
+    [beat.service, beat.instance, beat.version, beat.state, JSON.stringify(beat.detail ?? {})],
+  );
+}
+
+/** Forgets a process that ended, and those silent for a day. */
+export async function forgetService(q: Queryable, service: string, instance: string): Promise<void> {
+  await q.query(
+    `delete from understudy.service where (service = $1 and instance = $2) or seen_at < now() - interval '1 day'`,
+    [service, instance],
+  );
+}

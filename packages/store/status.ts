@@ -1,0 +1,92 @@
+import type { Queryable } from './database.ts';
+import { readWatermark, type Watermark } from './watermark.ts';
+
+/** What `understudy status` and the dashboard show, but for the depths of queues. */
+export interface StatusReport {
+  readonly watermark: Watermark | null;
+  readonly services: readonly {
+    readonly service: string;
+    readonly instance: string;
+    readonly version: string;
+    readonly state: string;
+    /** Since its last sign of life. */
+    readonly silentMs: number;
+  }[];
+  readonly gaps: { readonly open: number; readonly ids: number };
+  readonly events: { readonly waiting: number; readonly parked: number; readonly stored: number };
+  readonly refreshes: { readonly waiting: number; readonly failing: number };
+  readonly scans: readonly {
+    readonly id: number;
+    readonly kind: string;
+    readonly reason: string;
+    readonly type: string;
+    readonly chunks: number;
+    readonly chunksDone: number;
+    readonly rows: number;
+  }[];
+  readonly servedTypes: readonly string[];
+}
+
+/** How many of a table's rows to count before giving up on an exact number. */
+const COUNT_MAX = 100_000;
+
+async function count(q: Queryable, sql: string): Promise<number> {
+  const { rows } = await q.query<{ n: string }>(
+    `select count(*) as n from (${sql} limit ${COUNT_MAX}) counted`,
+  );
+  return Number(rows[0]?.n);
+}
+
+/** Reads everything there is to show. */
+export async function readStatus(q: Queryable): Promise<StatusReport> {
+  const services = await q.query<{
+    service: string;
+    instance: string;
+    version: string;
+    state: string;
+    silent: number;
+  }>(
+    `select service, instance, version, state, (extract(epoch from now() - seen_at) * 1000)::double precision as silent
+     from understudy.service order by service, instance`,
+  );
+  const gaps = await q.query<{ open: string; ids: string | null }>(
+    'select count(*) as open, sum(last_id - first_id + 1) as ids from understudy.gap',
+  );
+  const stored = await q.query<{ n: string }>(
+    `select greatest(reltuples, 0)::bigint as n from pg_class where oid = 'understudy.event_log'::regclass`,
+  );
+  const scans = await q.query<Record<'id' | 'kind' | 'reason' | 'type' | 'chunks' | 'done' | 'rows', string>>(
+    `select s.id, s.kind, s.reason, c.entity_type as type, count(*) as chunks,
+       count(*) filter (where c.state = 'done') as done, sum(c.row_count) as rows
+     from understudy.scan s join understudy.scan_chunk c on c.scan_id = s.id
+     where s.finished_at is null or s.id = (select max(id) from understudy.scan where kind = 'full')
+     group by 1, 2, 3, 4 order by s.id, c.entity_type`,
+  );
+  const served = await q.query<{ entity_type: string }>(
+    'select entity_type from understudy.served_type order by 1',
+  );
+  return {
+    watermark: await readWatermark(q),
+    services: services.rows.map(({ silent, ...service }) => ({ ...service, silentMs: silent })),
+    gaps: { open: Number(gaps.rows[0]?.open ?? 0), ids: Number(gaps.rows[0]?.ids ?? 0) },
+    events: {
+      waiting: await count(q, `select from understudy.event_log where state = 'stored'`),
+      parked: await count(q, `select from understudy.event_log where state = 'parked'`),
+      stored: Number(stored.rows[0]?.n ?? 0),
+    },
+    refreshes: {
+      waiting: await count(q, 'select from understudy.refresh_request'),
+      failing: await count(q, 'select from understudy.refresh_request where attempts > 0'),
+    },
+    scans: scans.rows.map((row) => ({
+      id: Number(row.id),
+      kind: row.kind,
+      reason: row.reason,
+      type: row.type,
+      chunks: Number(row.chunks),
+      chunksDone: Number(row.done),
+      rows: Number(row.rows),
+    })),
+    servedTypes: served.rows.map((row) => row.entity_type),
+  };
+}
