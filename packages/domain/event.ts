@@ -67,4 +67,6 @@ export interface NormalizedEvent {
   readonly late: boolean;
   readonly user: EntityRef | null;
   readonly change: EventChange;
+  /** Entities on the other side of a link that changed: their back-references changed with it. */
+  readonly touched: readonly EntityRef[];
 }

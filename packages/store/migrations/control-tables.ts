@@ -40,6 +40,9 @@ export class ControlTables extends Migration {
     this.addSql(`create index scan_chunk_scan on understudy.scan_chunk (scan_id, entity_type)`);
     this.addSql(`create table understudy.served_type (
       entity_type text collate "C" primary key, fingerprint text not null, served_at timestamptz not null default now())`);
+    this.addSql(`create table understudy.replica_schema (
+      single boolean primary key default true check (single), schema text not null, site_url text not null,
+      differences jsonb not null, fitted_at timestamptz not null default now())`);
     this.addSql(`create table understudy.service (
       service text not null, instance text not null, version text not null, state text not null, detail jsonb not null,
       started_at timestamptz not null default now(), seen_at timestamptz not null default now(),

@@ -1,0 +1,92 @@
+import type { EntityRow } from '@understudy/domain/entity';
+import type { Priority } from '@understudy/site-client/budget';
+import { and, leaf } from '@understudy/site-client/filters';
+import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
+import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import { removeVanished } from '@understudy/store/merge/vanished';
+import { completeRefresh } from '@understudy/store/refresh-requests';
+import { nextTick } from '@understudy/store/tick';
+import type { Replica } from './replica.ts';
+
+/** Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed. */
+export async function refreshEntities(
+  replica: Replica,
+  type: string,
+  ids: readonly number[],
+  priority: Priority,
+): Promise<void> {
+  const cached = replica.schema.types.get(type);
+  if (cached === undefined || ids.length === 0) return;
+  const table = entityTable(cached);
+  const tick = await nextTick(replica.db.pool);
+  const active = await fetchIds(replica, table, ids, 'active', priority);
+  const found = new Set(active.rows.map((row) => row.id));
+  const rest = ids.filter((id) => !found.has(id));
+  const retired = rest.length === 0 ? null : await fetchIds(replica, table, rest, 'retired', priority);
+  for (const row of retired?.rows ?? []) found.add(row.id);
+  // Retired between the two requests, or revived: neither reply had it, and it is asked for again later.
+  const vanished = ids.filter((id) => !found.has(id));
+  await replica.db.transaction(async (tx) => {
+    const rows = [
+      ...active.rows.map((row) => ({ row, active: true })),
+      ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
+    ];
+    await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows });
+    await removeVanished(tx, table, vanished, tick);
+    await completeRefresh(tx, type, ids, tick);
+  });
+}
+
+async function fetchIds(
+  replica: Replica,
+  table: EntityTable,
+  ids: readonly number[],
+  returnOnly: 'active' | 'retired',
+  priority: Priority,
+): Promise<{ readonly rows: readonly EntityRow[]; readonly siteTime: Date }> {
+  const { results, siteTime } = await replica.site.read(
+    {
+      type: table.type,
+      fields: fetchedFields(table),
+      filters: and(leaf('id', 'in', ...ids)),
+      returnOnly,
+      pageSize: ids.length,
+    },
+    { priority },
+  );
+  return { rows: results, siteTime };
+}
+
+/**
+ * Fetches everything that links to entities that were revived: while a target is retired the site does not show the
+ * link, so a row fetched in that time lacks it, and no event tells that it is back (protocol §3.4).
+ */
+export async function refreshLinkers(
+  replica: Replica,
+  type: string,
+  ids: readonly number[],
+  priority: Priority,
+): Promise<void> {
+  for (const linking of replica.schema.types.values()) {
+    const table = entityTable(linking);
+    for (const [name, storage] of table.fields) {
+      if (storage.kind !== 'link' && storage.kind !== 'links') continue;
+      if (!storage.field.validTypes.includes(type)) continue;
+      const filters = and(leaf(name, 'in', ...ids.map((id) => ({ type, id }))));
+      for (const returnOnly of ['active', 'retired'] as const) {
+        let tick = await nextTick(replica.db.pool);
+        const pages = replica.site.readAllById(
+          { type: linking.name, fields: fetchedFields(table), filters, returnOnly },
+          { priority },
+        );
+        for await (const page of pages) {
+          const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
+          await replica.db.transaction((tx) =>
+            mergeFetched(tx, table, { tick, siteTime: page.siteTime, rows }),
+          );
+          tick = await nextTick(replica.db.pool);
+        }
+      }
+    }
+  }
+}
