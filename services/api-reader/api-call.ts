@@ -1,0 +1,36 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Readable } from 'node:stream';
+import type { Envelope } from './envelope.ts';
+import type { Identity } from './identity.ts';
+
+/** One call of the JSON API, as the parts that answer it see it. */
+export interface ApiCall {
+  readonly envelope: Envelope;
+  readonly identity: Identity;
+  /** The request as it came, to be sent on byte for byte. */
+  readonly body: Buffer;
+  readonly headers: IncomingHttpHeaders;
+  readonly requestId: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+/** What a client gets. */
+export interface Answer {
+  readonly source: 'replica' | 'site';
+  /** Why the site answered, in a few words; null for answers of the replica that need no reason. */
+  readonly reason: string | null;
+  readonly statusCode: number;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  readonly body: string | Buffer | Readable;
+}
+
+/** The headers of JSON that the reader makes itself (protocol §1.3). */
+export const JSON_HEADERS: Readonly<Record<string, string>> = {
+  'content-type': 'application/json; charset=utf-8',
+};
+
+/** An answer made of JSON text. */
+export function jsonAnswer(source: Answer['source'], reason: string | null, text: string): Answer {
+  return { source, reason, statusCode: 200, headers: JSON_HEADERS, body: text };
+}

@@ -1,0 +1,140 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { AuthenticationFault, SiteUnavailable } from '@understudy/site-client/faults';
+import type { AuthObject } from './envelope.ts';
+import { type Identity, identityOf } from './identity.ts';
+import type { SiteReach } from './site-reach.ts';
+
+/** What a credential may have: answers of the replica, or only what the site says. */
+export type Verdict =
+  | { readonly answer: 'local' }
+  /** `reason` is one of a few words, for headers, logs and metrics. */
+  | { readonly answer: 'site'; readonly reason: string };
+
+/**
+ * Asks the site about a credential.
+ * @throws AuthenticationFault when it refuses, SiteUnavailable when it is away.
+ */
+export type AskSite = (auth: AuthObject, identity: Identity) => Promise<Verdict>;
+
+export interface Credentials {
+  /**
+   * Takes the auth object of a request (protocol §1.2) and says whether it may be answered from the replica. The site is
+   * asked when it was not within the last `ttlMs`; while it is away, a credential that it accepted within `graceMs`
+   * is believed.
+   * @throws AuthenticationFault with the site's own words, SiteUnavailable for one that cannot be checked.
+   */
+  check(auth: AuthObject | null): Promise<Verdict>;
+  /** To be called when the site refused it in answer to anything else. */
+  forget(auth: AuthObject | null): void;
+}
+
+export interface CredentialOptions {
+  readonly ask: AskSite;
+  readonly reach: SiteReach;
+  readonly ttlMs: number;
+  readonly graceMs: number;
+  /** Whether people can be answered locally at all; otherwise their credentials need not be asked about. */
+  readonly servesUsers: boolean;
+  /** Milliseconds of a clock that never steps back. */
+  readonly now?: () => number;
+}
+
+interface Known {
+  readonly verdict: Verdict;
+  readonly askedAt: number;
+}
+
+/** More credentials at once than a studio has; beyond it the one that was asked about longest ago is forgotten. */
+const KNOWN_MAX = 20_000;
+const HASH_KEY_BYTES = 32;
+/** Differs from call to call without changing who calls (protocol §1.2). */
+const NO_PART_OF_IDENTITY: ReadonlySet<string> = new Set(['session_uuid']);
+
+/**
+ * Remembers credentials that the site accepted, by a keyed hash whose key never leaves the process: neither memory
+ * nor anything else holds them in clear.
+ */
+export function createCredentials(options: CredentialOptions): Credentials {
+  const { reach, ttlMs, graceMs } = options;
+  const now = options.now ?? (() => performance.now());
+  const hashKey = randomBytes(HASH_KEY_BYTES);
+  const known = new Map<string, Known>();
+  const asking = new Map<string, Promise<Verdict>>();
+
+  /** @returns null for an auth object with parts that are no plain values: those are the site's to judge. */
+  const hashOf = (auth: AuthObject): string | null => {
+    const parts = Object.entries(auth).filter(([name]) => !NO_PART_OF_IDENTITY.has(name));
+    if (parts.some(([, value]) => typeof value === 'object' && value !== null)) return null;
+    parts.sort(([a], [b]) => (a < b ? -1 : 1));
+    return createHmac('sha256', hashKey).update(JSON.stringify(parts)).digest('base64');
+  };
+
+  const remember = (hash: string, verdict: Verdict, askedAt: number): void => {
+    known.delete(hash);
+    known.set(hash, { verdict, askedAt });
+    const oldest = known.keys().next();
+    if (known.size > KNOWN_MAX && oldest.done !== true) known.delete(oldest.value);
+  };
+
+  /** Many callers with one credential ask once. */
+  const ask = (hash: string, auth: AuthObject, identity: Identity): Promise<Verdict> => {
+    const running = asking.get(hash);
+    if (running !== undefined) return running;
+    const askedAt = now();
+    const asked = options
+      .ask(auth, identity)
+      .then(
+        (verdict) => {
+          remember(hash, verdict, askedAt);
+          return verdict;
+        },
+        (error: unknown) => {
+          const before = known.get(hash);
+          // What was learned since then is newer than this refusal.
+          if (error instanceof AuthenticationFault && (before === undefined || before.askedAt <= askedAt))
+            known.delete(hash);
+          throw error;
+        },
+      )
+      .finally(() => asking.delete(hash));
+    asking.set(hash, asked);
+    return asked;
+  };
+
+  const check = async (auth: AuthObject | null): Promise<Verdict> => {
+    const identity = identityOf(auth);
+    if (auth === null || identity.kind === 'none') return { answer: 'site', reason: 'credentials' };
+    if (identity.sudoAsLogin !== null) return { answer: 'site', reason: 'sudo' };
+    if (identity.kind === 'session') return { answer: 'site', reason: 'session' };
+    if (identity.kind === 'user' && !options.servesUsers) return { answer: 'site', reason: 'user' };
+    const hash = hashOf(auth);
+    if (hash === null || identity.name === null) return { answer: 'site', reason: 'credentials' };
+    const before = known.get(hash);
+    const ageMs = before === undefined ? Number.POSITIVE_INFINITY : now() - before.askedAt;
+    if (before !== undefined && ageMs < ttlMs) {
+      // Asked again ahead of time, so that nobody waits for it.
+      if (ageMs > ttlMs / 2 && !asking.has(hash)) {
+        ask(hash, auth, identity).catch(() => {
+          // A refusal has been remembered; a site that is away is asked again by the next request.
+        });
+      }
+      return before.verdict;
+    }
+    const isInGrace = before !== undefined && ageMs < graceMs;
+    if (before !== undefined && isInGrace && reach.isAway) return before.verdict;
+    try {
+      return await ask(hash, auth, identity);
+    } catch (error) {
+      if (before !== undefined && isInGrace && error instanceof SiteUnavailable) return before.verdict;
+      throw error;
+    }
+  };
+
+  return {
+    check,
+    forget: (auth) => {
+      const hash = auth === null ? null : hashOf(auth);
+      if (hash !== null) known.delete(hash);
+    },
+  };
+}

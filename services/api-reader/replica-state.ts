@@ -1,0 +1,82 @@
+import type { Logger } from '@understudy/runtime/logging';
+import { pause } from '@understudy/runtime/loop';
+import type { Queryable } from '@understudy/store/database';
+import { servedTypes } from '@understudy/store/scans';
+import { readWatermark, type Watermark } from '@understudy/store/watermark';
+
+/** What is known of the replica at one moment. */
+export interface ReplicaState {
+  readonly watermark: Watermark | null;
+  /** How old what it shows may be now; null before the first poll. */
+  readonly lagMs: number | null;
+  /** Types that may be served, with the fingerprint of their fields. */
+  readonly served: ReadonlyMap<string, string>;
+}
+
+/** Watches how fresh the replica is. */
+export interface ReplicaWatch {
+  /** Null while PostgreSQL is away. */
+  current(): ReplicaState | null;
+  /** To be called when a query failed for want of PostgreSQL: it counts as away until it answers again. */
+  lost(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Small beside any poll interval, so that what is looked up is as good as asked for each read. */
+const LOOK_MS = 250;
+/** A look that takes longer than this counts as PostgreSQL being away. */
+const LOOK_TIMEOUT_MS = 3_000;
+
+interface Seen extends ReplicaState {
+  readonly at: number;
+}
+
+/** Looks at the watermark and the served types again and again, so that no read has to. */
+export function createReplicaWatch(database: Queryable, log: Logger): ReplicaWatch {
+  let seen: Seen | null = null;
+  let isLost = true;
+
+  const look = async (): Promise<void> => {
+    const at = performance.now();
+    const tooLate = Promise.withResolvers<never>();
+    const timer = setTimeout(
+      tooLate.reject,
+      LOOK_TIMEOUT_MS,
+      new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`),
+    );
+    const looks = Promise.all([readWatermark(database), servedTypes(database)]);
+    const [watermark, served] = await Promise.race([looks, tooLate.promise]).finally(() =>
+      clearTimeout(timer),
+    );
+    if (isLost) log.info('the replica can be read');
+    isLost = false;
+    seen = { watermark, lagMs: watermark?.lagMs ?? null, served, at };
+  };
+
+  return {
+    current: () => {
+      if (isLost || seen === null) return null;
+      const ageMs = performance.now() - seen.at;
+      if (ageMs > LOOK_TIMEOUT_MS + LOOK_MS) return null;
+      const { watermark, lagMs, served } = seen;
+      return { watermark, lagMs: lagMs === null ? null : lagMs + ageMs, served };
+    },
+    lost: () => {
+      isLost = true;
+    },
+    run: async (signal) => {
+      let wasRead = true;
+      while (!signal.aborted) {
+        try {
+          await look();
+          wasRead = true;
+        } catch (error) {
+          if (wasRead) log.warn({ err: error }, 'the replica cannot be read; requests pass through');
+          wasRead = false;
+          isLost = true;
+        }
+        await pause(LOOK_MS, signal);
+      }
+    },
+  };
+}

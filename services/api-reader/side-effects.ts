@@ -1,0 +1,119 @@
+import type { EntityRef } from '@understudy/domain/entity';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
+import type { Queryable } from '@understudy/store/database';
+import { entityTable, type FieldStorage } from '@understudy/store/entity-tables';
+import type { WriteRequest } from './write-requests.ts';
+
+/** Entities that go and come back with another, by the field that links to it (protocol §3.4, §5.3). */
+const CASCADES: Readonly<Record<string, readonly (readonly [type: string, field: string])[]>> = {
+  Shot: [['Version', 'entity']],
+  Asset: [['Version', 'entity']],
+  Cut: [['CutItem', 'cut']],
+  Note: [['Reply', 'entity']],
+};
+
+/** More entities that go with one are left to the event log, which tells of each. */
+const CASCADE_MAX = 2_000;
+
+/**
+ * @returns whether a field of the target may mirror a link that an entity of type `writtenType` has to it: writing the
+ * link changes both (protocol §5.1, "reverse fields"). The public schema does not tell which field mirrors which, so
+ * every link field that may hold the written type counts.
+ */
+function mayMirror(schema: CachedSchema, writtenType: string, target: EntityRef): boolean {
+  const cached = schema.types.get(target.type);
+  if (cached === undefined) return false;
+  // Rows of connection types are what links of other types are made of.
+  if (!schema.types.has(writtenType) || writtenType.endsWith('Connection')) return true;
+  for (const { kind, field } of entityTable(cached).fields.values()) {
+    if (kind !== 'link' && kind !== 'links') continue;
+    if (field.validTypes.length === 0 || field.validTypes.includes(writtenType)) return true;
+  }
+  return false;
+}
+
+/** Links of rows in some fields, as the replica has them. */
+async function linksHeld(
+  database: Queryable,
+  schema: CachedSchema,
+  type: string,
+  ids: readonly number[],
+  fields: ReadonlySet<string>,
+): Promise<readonly EntityRef[]> {
+  const cached = schema.types.get(type);
+  if (cached === undefined) return [];
+  const table = entityTable(cached);
+  const selects: string[] = [];
+  for (const [name, storage] of table.fields) {
+    if (fields.has(name)) selects.push(...linkSelect(table.sqlName, storage));
+  }
+  if (selects.length === 0) return [];
+  const { rows } = await database.query<{ type: string; id: string }>(selects.join(' union '), [ids]);
+  return rows.map((row) => ({ type: row.type, id: Number(row.id) }));
+}
+
+function linkSelect(rowTable: string, storage: FieldStorage): readonly string[] {
+  if (storage.kind === 'link') {
+    const { typeColumn, idColumn } = storage;
+    return [
+      `select ${typeColumn} as type, ${idColumn} as id from ${rowTable}
+       where id = any($1::bigint[]) and ${idColumn} is not null`,
+    ];
+  }
+  if (storage.kind === 'links') {
+    return [
+      `select target_type as type, target_id as id from ${storage.table}
+       where entity_id = any($1::bigint[]) and not _removed`,
+    ];
+  }
+  return [];
+}
+
+/** Entities that are retired or revived together with these. */
+async function cascaded(
+  database: Queryable,
+  schema: CachedSchema,
+  ref: EntityRef,
+): Promise<readonly EntityRef[]> {
+  const found: EntityRef[] = [];
+  for (const [type, field] of Object.hasOwn(CASCADES, ref.type) ? (CASCADES[ref.type] ?? []) : []) {
+    const cached = schema.types.get(type);
+    const storage = cached === undefined ? undefined : entityTable(cached).fields.get(field);
+    if (cached === undefined || storage?.kind !== 'link') continue;
+    const { rows } = await database.query<{ id: string }>(
+      `select id from ${entityTable(cached).sqlName}
+       where ${storage.typeColumn} = $1 and ${storage.idColumn} = $2 limit ${CASCADE_MAX}`,
+      [ref.type, ref.id],
+    );
+    found.push(...rows.map((row) => ({ type, id: Number(row.id) })));
+  }
+  return found;
+}
+
+/**
+ * Entities, besides those that a write names, that it changes without its reply saying so (protocol §5.1 to §5.3, §8):
+ * what mirrors its links, new ones and those that were there before, and what is retired or revived with it. To be
+ * asked before the write is merged, while the replica still knows the links from before.
+ */
+export async function sideEffects(
+  database: Queryable,
+  schema: CachedSchema,
+  requests: readonly (WriteRequest | null)[],
+): Promise<readonly EntityRef[]> {
+  const affected: EntityRef[] = [];
+  for (const request of requests) {
+    if (request === null) continue;
+    const { kind, type, id } = request;
+    const linked = [...request.links];
+    if (id !== null && kind === 'update')
+      linked.push(...(await linksHeld(database, schema, type, [id], new Set(request.fields))));
+    if (id !== null && kind === 'revive') {
+      const fields = new Set(schema.types.get(type)?.fields.keys() ?? []);
+      linked.push(...(await linksHeld(database, schema, type, [id], fields)));
+    }
+    affected.push(...linked.filter((ref) => mayMirror(schema, type, ref)));
+    if (id !== null && (kind === 'delete' || kind === 'revive'))
+      affected.push(...(await cascaded(database, schema, { type, id })));
+  }
+  return affected;
+}
