@@ -153,3 +153,11 @@ export async function serveType(tx: Queryable, type: string, fingerprint: string
     [type, fingerprint],
   );
 }
+
+/** Keeps a chunk for `ttlMs` more: its worker makes progress. */
+export async function extendChunk(q: Queryable, id: number, ttlMs: number): Promise<void> {
+  await q.query(
+    `update understudy.scan_chunk set claimed_until = now() + make_interval(secs => $2::double precision / 1000) where id = $1`,
+    [id, ttlMs],
+  );
+}

@@ -1,0 +1,29 @@
+import { hostname } from 'node:os';
+import type { Queryable } from '@understudy/store/database';
+import { forgetService, heartbeat } from '@understudy/store/service-registry';
+import type { Logger } from 'pino';
+import { loop } from './loop.ts';
+
+const BEAT_MS = 2_000;
+export const VERSION = '0.1.0';
+
+/** This process's name among its like. */
+export function instanceName(): string {
+  return `${hostname()}:${process.pid}`;
+}
+
+/** Tells the others every two seconds that this process lives, until the signal is aborted; then that it ended. */
+export async function beat(
+  q: Queryable,
+  service: string,
+  options: { readonly signal: AbortSignal; readonly log: Logger; readonly state: () => string },
+): Promise<void> {
+  const instance = instanceName();
+  await loop('heartbeat', options, async () => {
+    await heartbeat(q, { service, instance, version: VERSION, state: options.state() });
+    return BEAT_MS;
+  });
+  await forgetService(q, service, instance).catch((error: unknown) => {
+    options.log.debug({ err: error }, 'could not sign off');
+  });
+}

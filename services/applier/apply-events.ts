@@ -1,0 +1,166 @@
+import type { NormalizedEvent } from '@understudy/domain/event';
+import type { Replica } from '@understudy/pipeline/replica';
+import { identifierField, isPlainIdentifier } from '@understudy/schema/display-name';
+import { entityTable } from '@understudy/store/entity-tables';
+import { claimUnapplied, markApplied } from '@understudy/store/event-log';
+import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targets';
+import { mergeChanges, type RowChange } from '@understudy/store/merge/changes';
+import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
+
+/** What a batch of events comes to. */
+interface Plan {
+  readonly changes: Map<string, RowChange[]>;
+  readonly refreshes: RefreshRequest[];
+  readonly targets: LinkTarget[];
+}
+
+/**
+ * Applies events in one transaction: those applied already are left out, rows are merged, display names follow, what is
+ * in doubt is asked for, and the events are marked applied.
+ * @returns types of the entities that must be fetched now.
+ */
+export async function applyEvents(
+  replica: Replica,
+  events: readonly NormalizedEvent[],
+): Promise<ReadonlySet<string>> {
+  return replica.db.transaction(async (tx) => {
+    const claimed = new Set(
+      (
+        await claimUnapplied(
+          tx,
+          events.map((event) => event.id),
+        )
+      ).map(({ entry }) => entry.id),
+    );
+    const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
+    for (const event of events) if (claimed.has(event.id)) planEvent(replica, event, plan);
+    // Rows before link targets, types in one order: the order of locks is the same for everybody.
+    for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
+      const cached = replica.schema.types.get(type);
+      if (cached === undefined) continue;
+      const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes);
+      for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt' });
+      for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing' });
+    }
+    await upsertLinkTargets(tx, plan.targets);
+    const wanted = plan.refreshes.filter(
+      (request) => replica.schema.types.has(request.type) || request.linkers,
+    );
+    await requestRefresh(tx, wanted);
+    await markApplied(tx, [...claimed]);
+    return new Set(wanted.map((request) => request.type));
+  });
+}
+
+function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
+  const { change, tick } = event;
+  planTouched(replica, event, plan);
+  if (change.kind === 'ignore' || change.kind === 'schema') return;
+  const { type, id } = change.target;
+  const siteTime = new Date(event.createdAt);
+  const add = (rowChange: RowChange['change']): void => {
+    const ofType = plan.changes.get(type) ?? [];
+    plan.changes.set(type, ofType);
+    ofType.push({ id, tick, siteTime, change: rowChange });
+  };
+  const refresh = (reason: string, linkers = false): void => {
+    plan.refreshes.push({ type, id, reason, linkers });
+  };
+  if (change.kind === 'retire' || change.kind === 'revive') {
+    plan.targets.push({ type, id, active: change.kind === 'revive', tick });
+  }
+  if (change.kind === 'revive') refresh('revived', true);
+  if (event.late) {
+    refresh('came late');
+    return;
+  }
+  switch (change.kind) {
+    case 'new':
+      refresh('new');
+      break;
+    case 'refresh':
+      refresh(change.reason);
+      break;
+    case 'retire':
+    case 'revive':
+      add({ kind: 'active', value: change.kind === 'revive' });
+      planUpdated(replica, event, type, add);
+      break;
+    case 'links':
+      add({ kind: 'links', field: change.field, added: change.added, removed: change.removed });
+      for (const link of change.added) {
+        plan.targets.push({
+          type: link.type,
+          id: link.id,
+          tick,
+          active: true,
+          ...(link.name === null ? {} : { name: link.name }),
+        });
+      }
+      planUpdated(replica, event, type, add);
+      break;
+    case 'set': {
+      add({ kind: 'set', field: change.field, value: change.value });
+      const link = change.value as { type?: unknown; id?: unknown; name?: unknown } | null;
+      if (typeof link === 'object' && typeof link?.type === 'string' && typeof link.id === 'number') {
+        const named = typeof link.name === 'string' ? { name: link.name } : {};
+        plan.targets.push({ type: link.type, id: link.id, tick, active: true, ...named });
+      }
+      planName(replica, event, change.field, plan, add, refresh);
+      planUpdated(replica, event, type, add);
+    }
+  }
+}
+
+/** A change of what a display name is made of changes the name, wherever the entity is linked. */
+function planName(
+  replica: Replica,
+  { change, tick }: NormalizedEvent,
+  field: string,
+  plan: Plan,
+  add: (rowChange: RowChange['change']) => void,
+  refresh: (reason: string) => void,
+): void {
+  if (change.kind !== 'set') return;
+  const { type, id } = change.target;
+  if (!isPlainIdentifier(type)) {
+    if (replica.schema.types.has(type)) refresh('its name is computed');
+    return;
+  }
+  if (field !== identifierField(type)) return;
+  const name = typeof change.value === 'string' ? change.value : null;
+  plan.targets.push({ type, id, name, tick });
+  if (replica.schema.types.get(type)?.fields.has('cached_display_name')) {
+    add({ kind: 'set', field: 'cached_display_name', value: name });
+  }
+}
+
+/** The site moves updated_at and updated_by without telling (protocol §6.4). */
+function planUpdated(
+  replica: Replica,
+  event: NormalizedEvent,
+  type: string,
+  add: (rowChange: RowChange['change']) => void,
+): void {
+  const fields = replica.schema.types.get(type)?.fields;
+  if (fields?.has('updated_at')) add({ kind: 'latest', field: 'updated_at', value: event.createdAt });
+  if (event.user !== null && fields?.has('updated_by')) {
+    add({ kind: 'set', field: 'updated_by', value: { type: event.user.type, id: event.user.id } });
+  }
+}
+
+/** The other side of a link changed with it where its type has a list that may hold this one (protocol §6.3, §6.4). */
+function planTouched(replica: Replica, event: NormalizedEvent, plan: Plan): void {
+  const { change } = event;
+  if (change.kind === 'ignore' || change.kind === 'schema') return;
+  for (const ref of event.touched) {
+    const fields = replica.schema.types.get(ref.type)?.fields;
+    if (fields === undefined) continue;
+    for (const field of fields.values()) {
+      const isList = field.dataType === 'multi_entity' || field.dataType === 'addressing';
+      if (!isList || !field.validTypes.includes(change.target.type)) continue;
+      plan.refreshes.push({ type: ref.type, id: ref.id, reason: 'linked' });
+      break;
+    }
+  }
+}

@@ -1,0 +1,46 @@
+import type { Replica } from '@understudy/pipeline/replica';
+import { and, leaf } from '@understudy/site-client/filters';
+import { initWatermark, readWatermark, replaceGaps } from '@understudy/store/watermark';
+
+/** The newest id of the site's log; 0 while it is empty. */
+async function headId(replica: Replica): Promise<number> {
+  const { results } = await replica.site.read(
+    { type: 'EventLogEntry', fields: ['id'], sorts: [{ field_name: 'id', direction: 'desc' }], pageSize: 1 },
+    { priority: 'poll' },
+  );
+  return results[0]?.id ?? 0;
+}
+
+/**
+ * Makes sure that the log can be followed from where it was left. On the first start following begins at the head; the
+ * full scan comes after. When the log no longer holds the last id that was seen (it was purged, or the site is another
+ * one), following begins at the head again and every type must be scanned again before it is served.
+ * @returns what was done, or null when the checkpoint holds.
+ */
+export async function ensureCheckpoint(replica: Replica): Promise<'first start' | 'log lost' | null> {
+  const { db } = replica;
+  const watermark = await readWatermark(db.pool);
+  if (watermark !== null) {
+    if (watermark.polledThrough === 0) return null;
+    const { results } = await replica.site.read(
+      {
+        type: 'EventLogEntry',
+        fields: ['id'],
+        filters: and(leaf('id', 'is', watermark.polledThrough)),
+        pageSize: 1,
+      },
+      { priority: 'poll' },
+    );
+    if (results.length > 0) return null;
+  }
+  const head = await headId(replica);
+  await db.transaction(async (tx) => {
+    await initWatermark(tx, head);
+    await replaceGaps(tx, []);
+    // Whatever was served may have missed changes; a scan that began before this point has as well.
+    await tx.query('delete from understudy.served_type');
+    await tx.query('delete from understudy.scan where finished_at is null');
+    if (watermark !== null) await tx.query(`delete from understudy.event_log`);
+  });
+  return watermark === null ? 'first start' : 'log lost';
+}

@@ -1,0 +1,70 @@
+import { instanceName } from '@understudy/runtime/heartbeat';
+import { loop } from '@understudy/runtime/loop';
+import { runReplicaService } from '@understudy/runtime/replica-service';
+import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
+import { readWatermark } from '@understudy/store/watermark';
+import { ensureCheckpoint } from './checkpoint.ts';
+import { poll } from './poll.ts';
+import { sweep } from './sweep.ts';
+
+const LEASE = 'event-poller';
+const SWEEP_MS = 1_000;
+
+await runReplicaService('event-poller', async ({ replica, queues, config, log, signal }) => {
+  const { poller } = config;
+  const holder = instanceName();
+  const { pool } = replica.db;
+  const events = queues.queue('events');
+  let leading: number | null = null;
+  let wasDeep = false;
+
+  /** Holds or takes the lease. A new leader looks first whether the log can be followed. */
+  const lead = async (): Promise<number | null> => {
+    const epoch = await acquireLease(pool, LEASE, holder, poller.leaseMs);
+    if (epoch === null) {
+      if (leading !== null) log.warn('another poller leads now');
+      leading = null;
+      return null;
+    }
+    if (leading !== epoch) {
+      const done = await ensureCheckpoint(replica);
+      log.info({ epoch, checkpoint: done ?? 'holds' }, 'leads');
+      leading = epoch;
+    }
+    return epoch;
+  };
+
+  const polling = loop('polling', { signal, log }, async () => {
+    const epoch = await lead();
+    if (epoch === null) return poller.leaseMs / 4;
+    const depth = await events.waiting();
+    if (depth > poller.queueDepthMax) {
+      if (!wasDeep) log.warn({ depth }, 'polling pauses: the queue is deep');
+      wasDeep = true;
+      return poller.intervalMs;
+    }
+    wasDeep = false;
+    const watermark = await readWatermark(pool);
+    if (watermark === null) throw new Error('no watermark');
+    try {
+      const lease = { name: LEASE, holder, epoch };
+      const polled = await poll(replica, events, watermark.polledThrough, { ...poller, lease });
+      if (polled.stored > 0) log.debug(polled, 'polled');
+      if (polled.expired.length > 0)
+        log.warn({ gaps: polled.expired }, 'events never came; their time is scanned');
+      return polled.full ? 0 : poller.intervalMs;
+    } catch (error) {
+      if (error instanceof LeaseLost) leading = null;
+      throw error;
+    }
+  });
+
+  const sweeping = loop('sweeping', { signal, log }, async () => {
+    const count = await sweep(replica, queues, poller.sweepAfterMs);
+    if (count > 0) log.warn({ count }, 'events were stored and not applied; enqueued again');
+    return SWEEP_MS;
+  });
+
+  await Promise.all([polling, sweeping]);
+  await releaseLease(pool, LEASE, holder);
+});

@@ -1,0 +1,54 @@
+import { parseScanJob } from '@understudy/pipeline/contracts';
+import { enqueueChunks } from '@understudy/pipeline/enqueue';
+import { instanceName } from '@understudy/runtime/heartbeat';
+import { loop } from '@understudy/runtime/loop';
+import { runReplicaService } from '@understudy/runtime/replica-service';
+import { acquireLease, releaseLease } from '@understudy/store/lease';
+import { claimChunk, extendChunk, failChunk, openChunks } from '@understudy/store/scans';
+import { planDue } from './plan.ts';
+import { scanChunk } from './scan-chunk.ts';
+
+const LEASE = 'scanner';
+const LEASE_MS = 15_000;
+const PLAN_MS = 1_000;
+const CHUNKS_AT_ONCE = 200;
+/** A chunk whose worker has shown no page for this long is given to another. */
+const CHUNK_MS = 20_000;
+
+await runReplicaService('scanner', async ({ replica, queues, config, log, signal }) => {
+  const { pool } = replica.db;
+  const queue = queues.queue('scan');
+  const holder = instanceName();
+
+  const worker = queues.worker(
+    'scan',
+    async (job) => {
+      const chunk = await claimChunk(pool, parseScanJob(job.data), CHUNK_MS);
+      if (chunk === null) return;
+      try {
+        const rows = await scanChunk(replica, chunk, {
+          pageSize: config.scanner.pageSize,
+          onPage: () => extendChunk(pool, chunk.id, CHUNK_MS),
+        });
+        log.debug({ type: chunk.type, from: chunk.fromId, rows, kind: chunk.kind }, 'scanned');
+      } catch (error) {
+        await failChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+    },
+    {
+      concurrency: config.scanner.concurrency,
+      onError: (error) => log.debug({ err: error }, 'the queue is away'),
+    },
+  );
+
+  await loop('planning', { signal, log }, async () => {
+    if ((await acquireLease(pool, LEASE, holder, LEASE_MS)) === null) return LEASE_MS / 4;
+    const planned = await planDue(replica, config.scanner);
+    if (planned !== null) log.info({ kind: planned }, 'a scan begins');
+    await enqueueChunks(queue, await openChunks(pool, CHUNKS_AT_ONCE));
+    return PLAN_MS;
+  });
+  await worker.close();
+  await releaseLease(pool, LEASE, holder);
+});

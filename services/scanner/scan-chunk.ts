@@ -1,0 +1,82 @@
+import { fingerprint } from '@understudy/pipeline/plan-scan';
+import { refreshEntities } from '@understudy/pipeline/refresh-entities';
+import type { Replica } from '@understudy/pipeline/replica';
+import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
+import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
+import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import { vanishedCandidates } from '@understudy/store/merge/vanished';
+import { finishChunk, isTypeScanned, type ScanChunk, serveType } from '@understudy/store/scans';
+import { nextTick } from '@understudy/store/tick';
+
+/** How many rows that a scan did not find are asked for at once. */
+const VANISHED_PAGE = 200;
+
+/** The site writes times to the second. */
+const wireTime = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+
+/** What of the chunk's ids is asked for: everything in a full scan, else what changed in the span. */
+function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | undefined {
+  // A type without updated_at gives no other way than to read all of it.
+  if (chunk.kind === 'full' || !table.fields.has('updated_at')) return undefined;
+  const conditions = [];
+  if (chunk.since !== null) conditions.push(leaf('updated_at', 'greater_than', wireTime(chunk.since)));
+  if (chunk.until !== null) conditions.push(leaf('updated_at', 'less_than', wireTime(chunk.until)));
+  return and(...conditions);
+}
+
+/**
+ * Scans a chunk: alive and retired rows, page by page, merged as they come; in a full scan, rows of the replica that
+ * the site did not show are asked for by id and removed if it does not have them. Doing it again does no harm.
+ * @returns how many rows were read.
+ */
+export async function scanChunk(
+  replica: Replica,
+  chunk: ScanChunk,
+  options: { readonly pageSize: number; readonly onPage: () => Promise<void> },
+): Promise<number> {
+  const { db, site, schema } = replica;
+  const cached = schema.types.get(chunk.type);
+  if (cached === undefined) {
+    await db.transaction((tx) => finishChunk(tx, chunk, 0));
+    return 0;
+  }
+  const table = entityTable(cached);
+  const filters = filtersOf(chunk, table);
+  const startTick = await nextTick(db.pool);
+  const seenIds: number[] = [];
+  for (const returnOnly of ['active', 'retired'] as const) {
+    let tick = await nextTick(db.pool);
+    const request = {
+      type: chunk.type,
+      fields: fetchedFields(table),
+      fromId: chunk.fromId,
+      toId: chunk.toId,
+      returnOnly,
+      pageSize: options.pageSize,
+      ...(filters === undefined ? {} : { filters }),
+    };
+    for await (const page of site.readAllById(request, { priority: 'scan' })) {
+      const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
+      const readAt = tick;
+      await db.transaction((tx) => mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows }));
+      for (const { row } of rows) seenIds.push(row.id);
+      await options.onPage();
+      // The generator sends the next request only when it is asked for the next page.
+      tick = await nextTick(db.pool);
+    }
+  }
+  if (filters === undefined) {
+    const range = { fromId: chunk.fromId, toId: chunk.toId, seenIds, tick: startTick };
+    const gone = await vanishedCandidates(db.pool, table, range);
+    for (let at = 0; at < gone.length; at += VANISHED_PAGE) {
+      await refreshEntities(replica, chunk.type, gone.slice(at, at + VANISHED_PAGE), 'scan');
+    }
+  }
+  await db.transaction(async (tx) => {
+    await finishChunk(tx, chunk, seenIds.length);
+    if (chunk.kind === 'full' && (await isTypeScanned(tx, chunk.scanId, chunk.type))) {
+      await serveType(tx, chunk.type, fingerprint(cached));
+    }
+  });
+  return seenIds.length;
+}
