@@ -73,21 +73,44 @@ function linkSelect(rowTable: string, storage: FieldStorage): readonly string[] 
 async function cascaded(
   database: Queryable,
   schema: CachedSchema,
-  ref: EntityRef,
+  type: string,
+  ids: readonly number[],
 ): Promise<readonly EntityRef[]> {
   const found: EntityRef[] = [];
-  for (const [type, field] of Object.hasOwn(CASCADES, ref.type) ? (CASCADES[ref.type] ?? []) : []) {
-    const cached = schema.types.get(type);
+  for (const [child, field] of Object.hasOwn(CASCADES, type) ? (CASCADES[type] ?? []) : []) {
+    const cached = schema.types.get(child);
     const storage = cached === undefined ? undefined : entityTable(cached).fields.get(field);
     if (cached === undefined || storage?.kind !== 'link') continue;
     const { rows } = await database.query<{ id: string }>(
       `select id from ${entityTable(cached).sqlName}
-       where ${storage.typeColumn} = $1 and ${storage.idColumn} = $2 limit ${CASCADE_MAX}`,
-      [ref.type, ref.id],
+       where ${storage.typeColumn} = $1 and ${storage.idColumn} = any($2::bigint[]) limit ${CASCADE_MAX}`,
+      [type, ids],
     );
-    found.push(...rows.map((row) => ({ type, id: Number(row.id) })));
+    found.push(...rows.map((row) => ({ type: child, id: Number(row.id) })));
   }
   return found;
+}
+
+/** Requests of one kind about entities of one type, taken together. */
+interface Group {
+  readonly kind: WriteRequest['kind'];
+  readonly type: string;
+  readonly ids: Set<number>;
+  readonly fields: Set<string>;
+}
+
+function grouped(requests: readonly (WriteRequest | null)[]): readonly Group[] {
+  const groups = new Map<string, Group>();
+  for (const request of requests) {
+    if (request === null || request.id === null) continue;
+    const { kind, type } = request;
+    const key = `${kind} ${type}`;
+    const group = groups.get(key) ?? { kind, type, ids: new Set(), fields: new Set() };
+    group.ids.add(request.id);
+    for (const field of request.fields) group.fields.add(field);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
 }
 
 /**
@@ -103,17 +126,17 @@ export async function sideEffects(
   const affected: EntityRef[] = [];
   for (const request of requests) {
     if (request === null) continue;
-    const { kind, type, id } = request;
-    const linked = [...request.links];
-    if (id !== null && kind === 'update')
-      linked.push(...(await linksHeld(database, schema, type, [id], new Set(request.fields))));
-    if (id !== null && kind === 'revive') {
-      const fields = new Set(schema.types.get(type)?.fields.keys() ?? []);
-      linked.push(...(await linksHeld(database, schema, type, [id], fields)));
+    affected.push(...request.links.filter((ref) => mayMirror(schema, request.type, ref)));
+  }
+  for (const { kind, type, ids, fields } of grouped(requests)) {
+    // What is revived has all its links back; the links of what is retired are hidden with it.
+    const linkFields = kind === 'revive' ? new Set(schema.types.get(type)?.fields.keys() ?? []) : fields;
+    if (kind === 'update' || kind === 'revive') {
+      const held = await linksHeld(database, schema, type, [...ids], linkFields);
+      affected.push(...held.filter((ref) => mayMirror(schema, type, ref)));
     }
-    affected.push(...linked.filter((ref) => mayMirror(schema, type, ref)));
-    if (id !== null && (kind === 'delete' || kind === 'revive'))
-      affected.push(...(await cascaded(database, schema, { type, id })));
+    if (kind === 'delete' || kind === 'revive')
+      affected.push(...(await cascaded(database, schema, type, [...ids])));
   }
   return affected;
 }

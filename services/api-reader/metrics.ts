@@ -1,0 +1,78 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { ReplicaWatch } from './replica-state.ts';
+
+/** One answered call, as it is counted. */
+export interface CountedCall {
+  readonly method: string;
+  readonly source: string;
+  readonly reason: string;
+  readonly seconds: number;
+}
+
+export interface ReaderMetrics {
+  readonly registry: Registry;
+  count(call: CountedCall): void;
+}
+
+/** Methods that are counted by name (protocol §5); others, which clients may invent, together. */
+const COUNTED_METHODS: ReadonlySet<string> = new Set([
+  'info',
+  'read',
+  'summarize',
+  'create',
+  'update',
+  'delete',
+  'revive',
+  'batch',
+  'schema_read',
+  'schema_entity_read',
+  'schema_field_read',
+  'query_display_name_cache',
+  'activity_stream',
+  'note_thread_contents',
+  'followers',
+  'following',
+  'follow',
+  'unfollow',
+  'work_schedule_read',
+  'preferences_read',
+  'get_session_token',
+]);
+/** From what an answer of the replica takes to what a slow site takes. */
+const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** What the reader tells Prometheus. Reasons are few words by design, so that they can be labels. */
+export function createMetrics(watch: ReplicaWatch): ReaderMetrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const calls = new Counter({
+    name: 'understudy_reader_calls_total',
+    help: 'Calls of the JSON API, by method, by who answered, and why the site did',
+    labelNames: ['method', 'source', 'reason'],
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: 'understudy_reader_call_seconds',
+    help: 'Time from a call to the end of its answer',
+    labelNames: ['method', 'source'],
+    buckets: BUCKETS_S,
+    registers: [registry],
+  });
+  new Gauge({
+    name: 'understudy_reader_lag_seconds',
+    help: 'How old what the replica shows may be; not a number while that is not known',
+    registers: [registry],
+    collect() {
+      const lagMs = watch.current()?.lagMs ?? Number.NaN;
+      this.set(lagMs / 1_000);
+    },
+  });
+  return {
+    registry,
+    count: (call) => {
+      const method = COUNTED_METHODS.has(call.method) ? call.method : 'other';
+      calls.inc({ method, source: call.source, reason: call.reason });
+      seconds.observe({ method, source: call.source }, call.seconds);
+    },
+  };
+}
