@@ -102,6 +102,7 @@ function overRedis(url: string): Opened {
         ...workerOptions(concurrency),
       });
       worker.on('error', onError);
+      worker.on('failed', (_job, error) => onError(error));
       return { close: () => worker.close() };
     },
   };
@@ -124,6 +125,7 @@ function overPostgres(url: string): Opened {
         ...workerOptions(concurrency),
       });
       worker.on('error', onError);
+      worker.on('failed', (_job, error) => onError(error));
       return { close: () => worker.close() };
     },
   };

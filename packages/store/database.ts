@@ -1,6 +1,6 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import pRetry from 'p-retry';
-import type pg from 'pg';
+import pg from 'pg';
 
 /** Whatever runs SQL: the pool, or one connection within a transaction. */
 export type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
@@ -56,6 +56,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     },
   } as never) as MikroORM;
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
+  // MikroORM leaves times as text; our SQL is read as pg reads it. Connections are made later, with this in place.
+  (pool as unknown as { options: { types: unknown } }).options.types = new pg.TypeOverrides();
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });

@@ -10,7 +10,7 @@ const IDLE_MS = 60_000;
 
 await runReplicaService('applier', async ({ replica, queues, config, log, signal }) => {
   const refreshes = queues.queue('refresh');
-  const onError = (error: Error): void => log.debug({ err: error }, 'the queue is away');
+  const onError = (error: Error): void => log.warn({ err: error }, 'a job failed, or the queue is away');
 
   const events = queues.worker(
     'events',

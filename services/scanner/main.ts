@@ -38,7 +38,7 @@ await runReplicaService('scanner', async ({ replica, queues, config, log, signal
     },
     {
       concurrency: config.scanner.concurrency,
-      onError: (error) => log.debug({ err: error }, 'the queue is away'),
+      onError: (error) => log.warn({ err: error }, 'a job failed, or the queue is away'),
     },
   );
 
