@@ -1,0 +1,127 @@
+import { createHash } from 'node:crypto';
+import { compileFilter } from './filters/compile-filter.ts';
+import { NotCompiled, type PassThrough } from './pass-through.ts';
+import { rowJson } from './row-json.ts';
+import { type QueryContext, Scope } from './scope.ts';
+import { compileSorts } from './sorts.ts';
+
+/** A read as one statement. Running it any number of times gives the page as it is then. */
+export interface CompiledRead {
+  /** Gives one row: `entities` (the JSON array's text) and `has_next_page`. */
+  readonly sql: string;
+  readonly params: readonly unknown[];
+  /** Equal for reads of one shape: the statement may be prepared under it. */
+  readonly name: string;
+  /** Gives one row with `entity_count`; only where the caller asked for counts (protocol §3.2). */
+  readonly countSql: string | null;
+  readonly page: number;
+  readonly pageSize: number;
+  readonly type: string;
+}
+
+const PAGE_SIZE_MAX = 10_000;
+const PAGE_MAX = 10_000_000;
+const FIELDS_MAX = 500;
+
+/**
+ * Compiles the payload of a `read` (protocol §3.1). Pure: takes nothing but its arguments.
+ * @returns the statement, or why the read must go to the site.
+ */
+export function compileRead(payload: unknown, context: QueryContext): CompiledRead | PassThrough {
+  try {
+    return compile(payload, context);
+  } catch (error) {
+    if (error instanceof NotCompiled) return { passThrough: error.reason, detail: error.message };
+    throw error;
+  }
+}
+
+function compile(payload: unknown, context: QueryContext): CompiledRead {
+  if (typeof payload !== 'object' || payload === null || Array.isArray(payload))
+    throw new NotCompiled('invalid read');
+  const read = payload as Readonly<Record<string, unknown>>;
+  const { type } = read;
+  if (typeof type !== 'string') throw new NotCompiled('invalid read', 'type');
+  if (read['additional_filter_presets'] !== undefined) throw new NotCompiled('filter presets');
+  const { page, pageSize } = pagingOf(read['paging']);
+  const fields = fieldsOf(read['return_fields']);
+  const scope = new Scope(context, type);
+  const { root } = scope;
+  const conditions = [`${root.alias}._active = ${isRetired(read['return_only']) ? 'false' : 'true'}`];
+  if (read['filters'] === undefined || read['filters'] === null)
+    throw new NotCompiled('invalid read', 'filters');
+  conditions.push(`(${compileFilter(scope, read['filters'])})`);
+  if (read['include_archived_projects'] === false) conditions.push(notArchived(scope));
+  const order = compileSorts(scope, read['sorts']);
+  const from = `from ${root.table.sqlName} ${root.alias} ${scope.joins} where ${conditions.join(' and ')}`;
+  const countSql =
+    read['return_paging_info'] === true ? `select count(*)::text as entity_count ${from}` : null;
+  // Which rows first, then their JSON: what a row costs is paid for a page, never for all that match.
+  const limit = scope.parameters.add(pageSize + 1, 'bigint');
+  const offset = scope.parameters.add((page - 1) * pageSize, 'bigint');
+  const rows = new Scope(context, type, scope.parameters, { next: 1_000 });
+  const json = rowJson(rows, fields);
+  const last = scope.parameters.add(pageSize, 'bigint');
+  const sql = `select coalesce('[' || string_agg(${json}, ',' order by page.n) filter (where page.n <= ${last}) || ']', '[]') as entities,
+      count(*) > ${last} as has_next_page
+    from (select id, row_number() over () as n from (
+      select ${root.alias}.id ${from} order by ${order} limit ${limit} offset ${offset}) ordered) page
+    join ${rows.root.table.sqlName} ${rows.root.alias} on ${rows.root.alias}.id = page.id ${rows.joins}`;
+  const name = `read_${createHash('sha1').update(sql).digest('hex').slice(0, 20)}`;
+  const params = scope.parameters.values;
+  return {
+    sql,
+    params,
+    name,
+    countSql,
+    page,
+    pageSize,
+    type,
+  };
+}
+
+/** How many of a read's parameters its count takes. */
+export function countParams(read: CompiledRead): readonly unknown[] {
+  return read.params.slice(0, read.params.length - 3);
+}
+
+function pagingOf(paging: unknown): { readonly page: number; readonly pageSize: number } {
+  const { entities_per_page: pageSize, current_page: page } = (paging ?? {}) as Readonly<
+    Record<string, unknown>
+  >;
+  if (!Number.isSafeInteger(pageSize) || (pageSize as number) < 1 || (pageSize as number) > PAGE_SIZE_MAX) {
+    throw new NotCompiled('invalid read', 'entities_per_page');
+  }
+  if (!Number.isSafeInteger(page) || (page as number) < 1 || (page as number) > PAGE_MAX) {
+    throw new NotCompiled('invalid read', 'current_page');
+  }
+  return { page: page as number, pageSize: pageSize as number };
+}
+
+function fieldsOf(fields: unknown): readonly string[] {
+  if (fields === undefined) return [];
+  if (!Array.isArray(fields) || !fields.every((field) => typeof field === 'string')) {
+    throw new NotCompiled('invalid read', 'return_fields');
+  }
+  if (fields.length > FIELDS_MAX) throw new NotCompiled('too many fields');
+  return fields as readonly string[];
+}
+
+function isRetired(returnOnly: unknown): boolean {
+  if (returnOnly === undefined || returnOnly === 'active') return false;
+  if (returnOnly === 'retired') return true;
+  throw new NotCompiled('invalid read', 'return_only');
+}
+
+/** Rows whose project is archived are hidden; rows without a project stay (protocol §4.5). */
+function notArchived(scope: Scope): string {
+  const { root } = scope;
+  const project = scope.field(root, 'project');
+  if (project.kind !== 'link') throw new NotCompiled('invalid read', 'project');
+  const projects = scope.inner('Project').root;
+  const archived = scope.field(projects, 'archived');
+  if (archived.kind !== 'column') throw new NotCompiled('field not kept', 'Project.archived');
+  return `not exists (select from ${projects.table.sqlName} ${projects.alias}
+    where ${root.alias}.${project.typeColumn} = 'Project' and ${projects.alias}.id = ${root.alias}.${project.idColumn}
+    and ${projects.alias}._active and ${projects.alias}.${archived.column})`;
+}

@@ -1,0 +1,88 @@
+import { isEntityRef } from '@understudy/domain/entity';
+import { NotCompiled } from '../pass-through.ts';
+import type { Located, Source } from '../scope.ts';
+import type { Parameters } from '../sql.ts';
+import { textCondition } from './scalar.ts';
+
+export interface LinkComparison {
+  readonly source: Source;
+  readonly located: Located;
+  readonly relation: string;
+  readonly values: readonly unknown[];
+  readonly parameters: Parameters;
+}
+
+/**
+ * entity and multi_entity (protocol §4.3): links to what is retired do not exist. `is` of a list is "contains", `is null`
+ * "is empty"; `name_*` compare the display name without case.
+ */
+export function linkCondition(comparison: LinkComparison): string {
+  const { relation, values, parameters } = comparison;
+  const [value] = values;
+  if (relation.startsWith('name_')) {
+    if (typeof value !== 'string') throw new NotCompiled('invalid filter', 'text expected');
+    const textRelation = relation.slice('name_'.length);
+    const name = {
+      column: 'lt.name',
+      sqlType: 'text',
+      relation: textRelation,
+      values,
+      parameters,
+      now: new Date(0),
+    };
+    // A name is never empty, but a filter may ask for one: unlike text, that is no null here.
+    return anyLink(comparison, value === '' && textRelation === 'is' ? `lt.name = ''` : textCondition(name));
+  }
+  if (relation === 'type_is') {
+    if (value === null) return `not ${anyLink(comparison, 'true')}`;
+    if (typeof value !== 'string') throw new NotCompiled('invalid filter', 'text expected');
+    return anyLink(comparison, `lt.entity_type = ${parameters.add(value, 'text')}`);
+  }
+  if (relation !== 'is' && relation !== 'in') throw new NotCompiled('invalid filter', relation);
+  const byType = new Map<string, number[]>();
+  const alternatives: string[] = [];
+  for (const item of values) {
+    if (item === null) alternatives.push(`not ${anyLink(comparison, 'true')}`);
+    else if (isEntityRef(item)) byType.set(item.type, [...(byType.get(item.type) ?? []), item.id]);
+    else throw new NotCompiled('invalid filter', 'entity expected');
+  }
+  for (const [type, ids] of byType) alternatives.push(oneOf(comparison, type, ids));
+  return alternatives.map((alternative) => `(${alternative})`).join(' or ');
+}
+
+/** Whether there is a link to something alive for which a condition on `lt` holds. */
+function anyLink({ source, located }: LinkComparison, condition: string): string {
+  const { alias } = source;
+  if (located.kind === 'link') {
+    return `exists (select from understudy.link_target lt where lt.entity_type = ${alias}.${located.typeColumn}
+      and lt.entity_id = ${alias}.${located.idColumn} and lt.active and (${condition}))`;
+  }
+  if (located.kind !== 'links') throw new NotCompiled('not a link', located.field.name);
+  return `exists (select from ${located.table} l join understudy.link_target lt
+    on lt.entity_type = l.target_type and lt.entity_id = l.target_id
+    where l.entity_id = ${alias}.id and not l._removed and lt.active and (${condition}))`;
+}
+
+/** Whether there is a link to one of some entities; the ids that are alive are found once, not for each row. */
+function oneOf(
+  { source, located, parameters }: LinkComparison,
+  type: string,
+  ids: readonly number[],
+): string {
+  const typeParameter = parameters.add(type, 'text');
+  const [only] = ids;
+  const idList = parameters.add(ids.length === 1 ? only : ids, ids.length === 1 ? 'bigint' : 'bigint[]');
+  const alive = `(select array_agg(entity_id) from understudy.link_target where entity_type = ${typeParameter}
+    and entity_id = ${ids.length === 1 ? idList : `any(${idList})`} and active)`;
+  // A single id is compared as such, so that an index on it is used; being alive is asked once.
+  const matches = (column: string): string =>
+    ids.length === 1
+      ? `${column} = ${idList} and (select active from understudy.link_target where entity_type = ${typeParameter} and entity_id = ${idList})`
+      : `${column} = any(${alive})`;
+  if (located.kind === 'link') {
+    return `${source.alias}.${located.typeColumn} = ${typeParameter} and ${matches(`${source.alias}.${located.idColumn}`)}`;
+  }
+  if (located.kind !== 'links') throw new NotCompiled('not a link', located.field.name);
+  return `exists (select from ${located.table} l where l.entity_id = ${source.alias}.id and not l._removed
+    and l.target_type = ${typeParameter} and ${matches('l.target_id')})`;
+}

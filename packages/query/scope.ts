@@ -1,0 +1,94 @@
+import type { CachedField, CachedSchema, CachedType } from '@understudy/schema/cached-schema';
+import { type EntityTable, entityTable, type FieldStorage } from '@understudy/store/entity-tables';
+import { NotCompiled } from './pass-through.ts';
+import { literal, Parameters } from './sql.ts';
+
+/** What compiling knows about. */
+export interface QueryContext {
+  readonly schema: CachedSchema;
+  /** Types that may be served. */
+  readonly servedTypes: ReadonlySet<string>;
+  readonly now: Date;
+}
+
+/** A table in the statement, under an alias. A left-joined one may be null. */
+export interface Source {
+  readonly alias: string;
+  readonly type: CachedType;
+  readonly table: EntityTable;
+}
+
+export type Located = FieldStorage & { readonly field: CachedField };
+
+/** Every type has an id, which is no field of the schema. */
+const ID: Located = {
+  kind: 'column',
+  column: 'id',
+  sqlType: 'bigint',
+  field: { name: 'id', dataType: 'number', validTypes: [], absent: false },
+};
+
+const HOPS_MAX = 8;
+
+/** The tables of one statement (or of one subquery): the root and what its paths join. */
+export class Scope {
+  readonly context: QueryContext;
+  readonly parameters: Parameters;
+  readonly root: Source;
+  readonly #joins = new Map<string, { readonly source: Source; readonly sql: string }>();
+  readonly #aliases: { next: number };
+
+  constructor(context: QueryContext, rootType: string, parameters = new Parameters(), aliases = { next: 0 }) {
+    this.context = context;
+    this.parameters = parameters;
+    this.#aliases = aliases;
+    this.root = this.#source(rootType);
+  }
+
+  /** A scope for a subquery over another type; parameters are shared. */
+  inner(type: string): Scope {
+    return new Scope(this.context, type, this.parameters, this.#aliases);
+  }
+
+  /** A fresh alias. */
+  alias(): string {
+    this.#aliases.next += 1;
+    return `t${this.#aliases.next}`;
+  }
+
+  /** The joins that the paths asked for, in order. */
+  get joins(): string {
+    return [...this.#joins.values()].map((join) => join.sql).join(' ');
+  }
+
+  /** A field of a source. @throws NotCompiled when the replica does not keep it: it may exist on the site. */
+  field(source: Source, name: string): Located {
+    if (name === 'id') return ID;
+    const located = source.table.fields.get(name);
+    if (located === undefined) throw new NotCompiled('field not kept', `${source.type.name}.${name}`);
+    return located;
+  }
+
+  /** Follows an entity link to a type: a left join, null where the link is null, to another type or to a retired row. */
+  follow(source: Source, name: string, type: string): Source {
+    const key = `${source.alias}.${name}.${type}`;
+    const known = this.#joins.get(key);
+    if (known !== undefined) return known.source;
+    if (this.#joins.size >= HOPS_MAX) throw new NotCompiled('too many links');
+    const located = this.field(source, name);
+    if (located.kind !== 'link') throw new NotCompiled('not a link', key);
+    const target = this.#source(type);
+    const { alias } = target;
+    const sql = `left join ${target.table.sqlName} ${alias} on ${alias}.id = ${source.alias}.${located.idColumn}
+      and ${source.alias}.${located.typeColumn} = ${literal(type)} and ${alias}._active`;
+    this.#joins.set(key, { source: target, sql });
+    return target;
+  }
+
+  #source(name: string): Source {
+    const type = this.context.schema.types.get(name);
+    if (type === undefined) throw new NotCompiled('type not kept', name);
+    if (!this.context.servedTypes.has(name)) throw new NotCompiled('type not ready', name);
+    return { alias: this.alias(), type, table: entityTable(type) };
+  }
+}
