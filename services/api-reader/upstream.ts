@@ -90,7 +90,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   });
   const dispatcher = agent.compose(noteStart);
 
-  const once = (sent: UpstreamRequest, attempt: Attempt): Promise<Dispatcher.ResponseData> => {
+  const once = (sent: UpstreamRequest, attempt: Attempt): Promise<Dispatcher.ResponseData<Attempt>> => {
     const headers = requestHeaders(sent.headers, sent.requestId);
     // The length of bytes is known; a stream has the length that its sender said, or comes in chunks.
     if (sent.body === null || Buffer.isBuffer(sent.body)) delete headers['content-length'];
@@ -105,7 +105,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     });
   };
 
-  const attempts = async (sent: UpstreamRequest): Promise<Dispatcher.ResponseData> => {
+  const attempts = async (sent: UpstreamRequest): Promise<Dispatcher.ResponseData<Attempt>> => {
     const mayRepeat = !sent.isWrite && (sent.body === null || Buffer.isBuffer(sent.body));
     for (let number = 1; ; number += 1) {
       const attempt: Attempt = { started: false };

@@ -1,0 +1,17 @@
+import { configOrExit } from '@understudy/runtime/config/main';
+import { runService } from '@understudy/runtime/lifecycle';
+import { createLogger } from '@understudy/runtime/logging';
+import { startReader } from './reader.ts';
+
+const config = configOrExit('api-reader', ['site', 'database']);
+const log = createLogger(config.log, 'api-reader');
+
+await runService({
+  name: 'api-reader',
+  log,
+  start: async () => {
+    const reader = await startReader(config, log);
+    log.info({ url: reader.url, site: new URL(config.site.url).host }, 'the reader listens');
+    return reader;
+  },
+});

@@ -1,0 +1,142 @@
+import type { Replica } from '@understudy/pipeline/replica';
+import { prepareReplica } from '@understudy/pipeline/replica';
+import type { Config } from '@understudy/runtime/config/sections';
+import { beat, VERSION } from '@understudy/runtime/heartbeat';
+import type { Logger } from '@understudy/runtime/logging';
+import { untilDone } from '@understudy/runtime/loop';
+import { localBudget } from '@understudy/site-client/budget';
+import { createSiteClient } from '@understudy/site-client/site-client';
+import { openDatabase } from '@understudy/store/database';
+import type { AnswerCall } from './api.ts';
+import { askSite } from './ask-site.ts';
+import { createCredentials } from './credentials.ts';
+import { createInfoMirror } from './info.ts';
+import { createMetrics } from './metrics.ts';
+import { passThrough } from './pass-through.ts';
+import { answerRead } from './read.ts';
+import { createReadiness } from './readiness.ts';
+import { createRefreshDebt } from './refresh-debt.ts';
+import { createReplicaWatch } from './replica-state.ts';
+import { createServer } from './server.ts';
+import { createSiteReach } from './site-reach.ts';
+import { createUpstream, type Upstream } from './upstream.ts';
+import { writeThrough } from './write.ts';
+import { isWriteMethod } from './write-requests.ts';
+
+const SERVICE = 'api-reader';
+/** How long a question of the reader's own (credentials, `info`) may take before the site counts as away. */
+const ASK_TIMEOUT_MS = 10_000;
+/** Sockets to the site; the budget allows fewer calls, files need none of it. */
+const CONNECTIONS = 128;
+
+export interface Reader {
+  /** Address that it listens on. */
+  readonly url: string;
+  /** Works until the signal is aborted, then drains and closes everything. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Builds a reader and lets it listen. It answers from the start: what cannot come from the replica, because the replica
+ * or PostgreSQL is not there yet, passes through.
+ */
+export async function startReader(
+  config: Pick<Config, 'site' | 'database' | 'schema' | 'reader'>,
+  log: Logger,
+): Promise<Reader> {
+  const databaseOptions = {
+    url: config.database.url,
+    poolSize: config.database.poolSize,
+    applicationName: SERVICE,
+  };
+  const db = await openDatabase(databaseOptions);
+  const budget = localBudget({ concurrency: config.site.concurrency });
+  const clientOptions = {
+    url: config.site.url,
+    credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
+    budget,
+    timeoutMs: config.site.timeoutMs,
+    userAgent: `understudy-${SERVICE}/${VERSION}`,
+  };
+  const site = createSiteClient(clientOptions);
+  const asker = createSiteClient({
+    ...clientOptions,
+    timeoutMs: Math.min(ASK_TIMEOUT_MS, config.site.timeoutMs),
+    retries: 0,
+  });
+  const reach = createSiteReach();
+  const upstreamTo = (url: string): Upstream =>
+    createUpstream({ url, timeoutMs: config.site.timeoutMs, connections: CONNECTIONS, budget, reach });
+  const upstream = upstreamTo(config.site.url);
+  const watch = createReplicaWatch(db.pool, log);
+  const { authTtlMs, authGraceMs, localRuleSets, maxLagMs } = config.reader;
+  const credentials = createCredentials({
+    ask: askSite(asker, reach, localRuleSets),
+    reach,
+    ttlMs: authTtlMs,
+    graceMs: authGraceMs,
+    servesUsers: localRuleSets.length > 0,
+  });
+  const info = createInfoMirror({ site: asker, reach, version: VERSION });
+  const debt = createRefreshDebt(log);
+  let prepared: Replica | null = null;
+  const replica = (): Replica | null => prepared;
+  const whyNotReady = createReadiness(replica, watch);
+
+  const answer: AnswerCall = (call) => {
+    const { method } = call.envelope;
+    if (method === 'info') return info.answer();
+    if (method === 'read')
+      return answerRead({ replica, watch, credentials, upstream, reach, debt, maxLagMs, log }, call);
+    if (isWriteMethod(method))
+      return writeThrough({ upstream, credentials, debt, replica, log }, call, method);
+    return passThrough(upstream, call, 'method');
+  };
+  const metrics = createMetrics(watch);
+  const app = createServer({
+    config,
+    log,
+    watch,
+    metrics,
+    upstream,
+    upstreamTo,
+    answer,
+    whyNotReady,
+  });
+  const url = await app.listen({ host: config.reader.host, port: config.reader.port });
+
+  const prepare = async (signal: AbortSignal): Promise<void> => {
+    prepared = await untilDone('preparing the replica', { signal, log }, () =>
+      prepareReplica({
+        db,
+        databaseOptions,
+        site,
+        siteUrl: config.site.url,
+        schemaFile: config.schema.file,
+      }),
+    );
+    log.info({ types: prepared.schema.types.size }, 'the replica’s schema is known');
+  };
+
+  return {
+    url,
+    run: async (signal) => {
+      const work = Promise.all([
+        watch.run(signal),
+        info.run(signal),
+        debt.run(replica, signal),
+        beat(db.pool, SERVICE, { signal, log, state: () => whyNotReady() ?? 'serving' }),
+        prepare(signal),
+      ]);
+      try {
+        await work;
+      } catch (error) {
+        if (!signal.aborted) throw error;
+      } finally {
+        await app.close();
+        await Promise.all([upstream.close(), site.close(), asker.close()]);
+        await db.close();
+      }
+    },
+  };
+}

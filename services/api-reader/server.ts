@@ -1,0 +1,146 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Config } from '@understudy/runtime/config/sections';
+import type { Logger } from '@understudy/runtime/logging';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { type AnswerCall, apiRoute } from './api.ts';
+import { siteNotAllowed } from './errors.ts';
+import { failureFrom } from './failure.ts';
+import { health } from './health.ts';
+import { media } from './media.ts';
+import type { ReaderMetrics } from './metrics.ts';
+import { pages } from './pages.ts';
+import { API_PATH, passThrough } from './pass-through.ts';
+import type { ReplicaWatch } from './replica-state.ts';
+import { allowedSites, localPath } from './sites.ts';
+import { tunnels } from './tunnel.ts';
+import type { Upstream } from './upstream.ts';
+
+/** What the server is built of. */
+export interface ServerParts {
+  readonly config: Pick<Config, 'site' | 'reader'>;
+  readonly log: Logger;
+  readonly watch: ReplicaWatch;
+  readonly metrics: ReaderMetrics;
+  readonly upstream: Upstream;
+  /** Opens connections to another allowed site. */
+  readonly upstreamTo: (address: string) => Upstream;
+  /** Answers calls for the replicated site. */
+  readonly answer: AnswerCall;
+  /** Null once the reader serves from the replica. */
+  readonly whyNotReady: () => string | null;
+}
+
+/** Ids that clients and proxies may give their requests; others are replaced. */
+const REQUEST_ID = /^[A-Za-z0-9_.:/+=-]{1,100}$/;
+/** Longest path; longer ones are refused by the router. */
+const PARAM_LENGTH_MAX = 300;
+
+function requestId(request: IncomingMessage): string {
+  const given = request.headers['x-request-id'];
+  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+}
+
+/** One line for each request: who asked what, who answered, why, and how long it took. Never a key (protocol §1.2). */
+function logAnswered(parts: ServerParts, request: FastifyRequest, reply: FastifyReply): void {
+  const { call } = request;
+  const ms = Math.round(reply.elapsedTime * 10) / 10;
+  if (call === null) {
+    // Paths of files may carry signatures in their query.
+    const path = request.url.split('?', 1)[0];
+    parts.log.debug(
+      { requestId: request.id, http: request.method, path, status: reply.statusCode, ms },
+      'request',
+    );
+    return;
+  }
+  const { identity } = call;
+  parts.log.info(
+    {
+      requestId: request.id,
+      method: call.method,
+      type: call.type,
+      ...(identity.kind === 'script' ? { script: identity.name } : {}),
+      ...(identity.kind === 'user' ? { user: identity.name } : {}),
+      ...(identity.kind === 'session' ? { session: true } : {}),
+      ...(identity.sudoAsLogin === null ? {} : { sudoAsLogin: identity.sudoAsLogin }),
+      ms,
+      source: call.source,
+      reason: call.reason,
+      status: reply.statusCode,
+    },
+    'call',
+  );
+  parts.metrics.count({
+    method: call.method,
+    source: call.source,
+    reason: call.reason ?? 'none',
+    seconds: reply.elapsedTime / 1_000,
+  });
+}
+
+/** Requests in front of which another allowed site was named: all are that site's to answer. */
+function otherSites(
+  app: FastifyInstance,
+  parts: ServerParts,
+  addressOf: (host: string) => string | null,
+): void {
+  app.register(async (others) => {
+    const upstreams = new Map<string, Upstream>();
+    const upstreamFor = (request: FastifyRequest): Upstream => {
+      const address = addressOf((request.params as { readonly site: string }).site);
+      if (address === null) throw siteNotAllowed();
+      const known = upstreams.get(address) ?? parts.upstreamTo(address);
+      upstreams.set(address, known);
+      return known;
+    };
+    others.addHook('onClose', async () => {
+      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
+    });
+    apiRoute(others, {
+      url: `/next=:site${API_PATH}`,
+      bodyLimitBytes: parts.config.reader.bodyLimitBytes,
+      watch: parts.watch,
+      answer: (call, request) => passThrough(upstreamFor(request), call, 'other-site'),
+    });
+    others.all('/next=:site/*', async () => {
+      throw siteNotAllowed();
+    });
+  });
+}
+
+/** Builds the reader's HTTP server; `listen` and `close` are the caller's. */
+export function createServer(parts: ServerParts): FastifyInstance {
+  const { config, log } = parts;
+  const sites = allowedSites(config.site.url, config.reader.allowedSites);
+  const app = fastify({
+    genReqId: requestId,
+    rewriteUrl: (request) => localPath(sites, request.url ?? ''),
+    disableRequestLogging: true,
+    // Those who are connected are answered while the process drains.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
+  });
+  app.decorateRequest('call', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id);
+  });
+  app.addHook('onResponse', async (request, reply) => logAnswered(parts, request, reply));
+  app.setErrorHandler((error, request, reply) => {
+    const { statusCode, headers, body } = failureFrom(error, log.child({ requestId: request.id }));
+    return reply.code(statusCode).headers(headers).send(body);
+  });
+  health(app, parts.metrics.registry, parts.whyNotReady);
+  apiRoute(app, {
+    url: API_PATH,
+    bodyLimitBytes: config.reader.bodyLimitBytes,
+    watch: parts.watch,
+    answer: parts.answer,
+  });
+  otherSites(app, parts, sites.addressOf);
+  media(app, parts.upstream);
+  pages(app, config.site.url);
+  const closeTunnels = tunnels(app.server, sites, log);
+  app.addHook('onClose', async () => closeTunnels());
+  return app;
+}

@@ -1,0 +1,59 @@
+import type { IncomingMessage, Server } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from '@understudy/runtime/logging';
+import type { Sites } from './sites.ts';
+
+/** A tunnel in which nothing moves for so long is closed. */
+const IDLE_MS = 10 * 60_000;
+const CONNECT_MS = 5_000;
+/** Tunnels at once; each is two sockets. */
+const TUNNELS_MAX = 1_000;
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+}
+
+/**
+ * CONNECT, for clients that use the reader as their proxy for https: tunnelled to allowed sites, blindly, so that the
+ * client and the site talk as if it were not there; refused for everything else.
+ * @returns a function that closes every tunnel.
+ */
+export function tunnels(server: Server, sites: Sites, log: Logger): () => void {
+  const open = new Set<Duplex>();
+  server.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
+    const target = (request.url ?? '').toLowerCase();
+    client.on('error', () => client.destroy());
+    if (!sites.mayTunnelTo(target)) {
+      log.warn({ reason: 'not-allowed' }, 'a tunnel was refused');
+      return refuse(client, '403 Forbidden');
+    }
+    if (open.size >= TUNNELS_MAX) return refuse(client, '503 Service Unavailable');
+    const end = target.lastIndexOf(':');
+    const host = target.slice(0, end).replace(/^\[|\]$/g, '');
+    const upstream: Socket = connect({ host, port: Number(target.slice(end + 1)) });
+    open.add(client);
+    let isConnected = false;
+    const close = (): void => {
+      open.delete(client);
+      if (!isConnected && client.writable) refuse(client, '503 Service Unavailable');
+      else client.destroy();
+      upstream.destroy();
+    };
+    upstream.setTimeout(CONNECT_MS, close);
+    upstream.once('connect', () => {
+      isConnected = true;
+      upstream.setTimeout(IDLE_MS, close);
+      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      if (head.length > 0) upstream.write(head);
+      upstream.pipe(client).pipe(upstream);
+    });
+    upstream.on('error', close);
+    upstream.on('close', close);
+    client.on('close', close);
+    log.info({ target }, 'a tunnel was opened');
+  });
+  return () => {
+    for (const client of open) client.destroy();
+  };
+}
