@@ -135,6 +135,8 @@ function fieldConditionPositive(
     case 'text':
       return textCondition(comparison);
     case 'number':
+      // Footage is kept as it is written, feet and frames; its order is the site's to know.
+      if (located.sqlType === 'text') throw new NotCompiled('operator not answered here', dataType.name);
       return numberCondition(comparison);
     case 'date':
     case 'date_time':

@@ -78,7 +78,7 @@ function oneOf(
   const matches = (column: string): string =>
     ids.length === 1
       ? `${column} = ${idList} and (select active from understudy.link_target where entity_type = ${typeParameter} and entity_id = ${idList})`
-      : `${column} = any(${alive})`;
+      : `${column} = any(${alive}::bigint[])`;
   if (located.kind === 'link') {
     return `${source.alias}.${located.typeColumn} = ${typeParameter} and ${matches(`${source.alias}.${located.idColumn}`)}`;
   }
