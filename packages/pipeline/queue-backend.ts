@@ -23,7 +23,7 @@ export interface JobQueue {
   /** Jobs that wait for a worker. */
   waiting(): Promise<number>;
   counts(): Promise<Readonly<Record<string, number>>>;
-  /** The BullMQ queue itself, for dashboards. */
+  /** The BullMQ queue itself, for dashboards; another one once its database was found away at the first use. */
   readonly bull: unknown;
 }
 
@@ -43,6 +43,7 @@ const FIRST_BACKOFF_MS = 250;
 const KEEP_COMPLETED = 500;
 const KEEP_FAILED = 1_000;
 const POSTGRES_CONNECTIONS = 4;
+const POSTGRES_CONNECT_TIMEOUT_MS = 5_000;
 /** How soon a job of a worker that was killed is given to another. */
 const STALLED_INTERVAL_MS = 5_000;
 const LOCK_MS = 15_000;
@@ -90,11 +91,14 @@ function overRedis(url: string): Opened {
   const connection = { url, maxRetriesPerRequest: null };
   return {
     queue: (name) => {
-      const queue = new Queue(name, { connection: connection as never });
-      queue.on('error', () => {
-        // Redis is away: calls fail by themselves, and the connection is made again.
-      });
-      return asJobQueue(name, queue as never);
+      const open = (): BullQueue => {
+        const queue = new Queue(name, { connection: connection as never });
+        queue.on('error', () => {
+          // Redis is away: calls wait, and the connection is made again.
+        });
+        return queue as never;
+      };
+      return asJobQueue(name, open);
     },
     worker: (name, processor, { concurrency, onError }) => {
       const worker = new Worker(name, (job: Job) => processor(job), {
@@ -110,14 +114,23 @@ function overRedis(url: string): Opened {
 
 function overPostgres(url: string): Opened {
   const { Queue, Worker } = withBackend(createPostgresBackend);
-  const connection = { connectionString: url, schema: 'queue', migrate: true, max: POSTGRES_CONNECTIONS };
+  const connection = {
+    connectionString: url,
+    schema: 'queue',
+    migrate: true,
+    max: POSTGRES_CONNECTIONS,
+    connectionTimeoutMillis: POSTGRES_CONNECT_TIMEOUT_MS,
+  };
   return {
     queue: (name) => {
-      const queue = new Queue(name, { connection });
-      queue.on('error', () => {
-        // PostgreSQL is away: calls fail by themselves, and the connection is made again.
-      });
-      return asJobQueue(name, queue as never);
+      const open = (): BullQueue => {
+        const queue = new Queue(name, { connection });
+        queue.on('error', () => {
+          // PostgreSQL is away: calls fail by themselves, and the connection is made again.
+        });
+        return queue as never;
+      };
+      return asJobQueue(name, open);
     },
     worker: (name, processor, { concurrency, onError }) => {
       const worker = new Worker(name, (job) => processor(job as unknown as QueuedJob), {
@@ -133,19 +146,44 @@ function overPostgres(url: string): Opened {
 
 /** The part of BullMQ's Queue that is the same on both backends. */
 interface BullQueue {
+  waitUntilReady(): Promise<unknown>;
   addBulk(jobs: readonly object[]): Promise<unknown>;
   getWaitingCount(): Promise<number>;
   getJobCounts(): Promise<Record<string, number>>;
   close(): Promise<void>;
 }
 
-function asJobQueue(name: QueueName, queue: BullQueue): JobQueue & { close(): Promise<void> } {
+/**
+ * @param open makes the queue. BullMQ remembers for ever that PostgreSQL was away when a queue was first used: such a
+ * queue is closed and made anew for the next use.
+ */
+function asJobQueue(name: QueueName, open: () => BullQueue): JobQueue & { close(): Promise<void> } {
+  let queue: BullQueue | null = null;
+  const current = (): BullQueue => {
+    queue ??= open();
+    return queue;
+  };
+  const ready = async (): Promise<BullQueue> => {
+    const used = current();
+    try {
+      await used.waitUntilReady();
+    } catch (error) {
+      if (used === queue) queue = null;
+      await used.close().catch(() => {
+        // It never was ready: there was nothing to close but an idle pool, and `error` says why.
+      });
+      throw error;
+    }
+    return used;
+  };
   return {
     name,
-    bull: queue,
+    get bull() {
+      return current();
+    },
     add: async (jobs) => {
       if (jobs.length === 0) return;
-      await queue.addBulk(
+      await (await ready()).addBulk(
         jobs.map((job) => ({
           name: job.name,
           data: job.data,
@@ -159,9 +197,11 @@ function asJobQueue(name: QueueName, queue: BullQueue): JobQueue & { close(): Pr
         })),
       );
     },
-    waiting: () => queue.getWaitingCount(),
-    counts: () => queue.getJobCounts(),
-    close: () => queue.close(),
+    waiting: async () => (await ready()).getWaitingCount(),
+    counts: async () => (await ready()).getJobCounts(),
+    close: async () => {
+      await queue?.close();
+    },
   };
 }
 

@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { freePort } from '@understudy/harness/free-port';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import pg from 'pg';
+import { openQueueBackend } from './queue-backend.ts';
+import { countQueues, QueueAway } from './queue-counts.ts';
+
+const database = await createTestDatabase();
+after(() => database.drop());
+
+test('every queue is counted', async () => {
+  const backend = openQueueBackend(database.url);
+  try {
+    await backend.queue('refresh').add([{ id: 'refresh-Shot', name: 'refresh', data: {}, forget: true }]);
+    const counts = await countQueues(backend);
+    assert.deepEqual(
+      counts.map((count) => [count.queue, count.waiting]),
+      [
+        ['events', 0],
+        ['refresh', 1],
+        ['scan', 0],
+      ],
+    );
+  } finally {
+    await backend.close();
+  }
+});
+
+test('a queue opened while PostgreSQL is away works once it is there', async () => {
+  const later = new URL(database.url);
+  later.pathname += '_later';
+  const backend = openQueueBackend(later.toString());
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  try {
+    await assert.rejects(countQueues(backend));
+    await client.query(`create database ${later.pathname.slice(1)}`);
+    assert.equal((await countQueues(backend)).length, 3);
+  } finally {
+    await backend.close();
+    await client.query(`drop database if exists ${later.pathname.slice(1)} with (force)`);
+    await client.end();
+  }
+});
+
+test('a Redis that is away is reported in time', async () => {
+  const backend = openQueueBackend(`redis://127.0.0.1:${await freePort()}`);
+  await assert.rejects(countQueues(backend, 200), QueueAway);
+  await backend.close();
+});

@@ -1,0 +1,49 @@
+import { allQueues, type QueueBackend } from './queue-backend.ts';
+import type { QueueName } from './queues.ts';
+
+/** How many jobs of one queue are in which state. */
+export interface QueueCounts {
+  readonly queue: QueueName;
+  /** Ready for a worker, with or without a priority. */
+  readonly waiting: number;
+  readonly active: number;
+  /** Tried again later. */
+  readonly delayed: number;
+  readonly failed: number;
+  /** Of those that are kept. */
+  readonly completed: number;
+}
+
+/** The queue did not answer in time. */
+export class QueueAway extends Error {
+  override readonly name = 'QueueAway';
+}
+
+const TIMEOUT_MS = 2_000;
+
+/**
+ * Counts the jobs of every queue, in the order of `QUEUE_NAMES`.
+ * @throws QueueAway after `timeoutMs` (a Redis that is away is waited for, not failed), or the backend's own error.
+ */
+export async function countQueues(
+  backend: QueueBackend,
+  timeoutMs: number = TIMEOUT_MS,
+): Promise<readonly QueueCounts[]> {
+  const tooLate = Promise.withResolvers<never>();
+  const timer = setTimeout(() => tooLate.reject(new QueueAway(`no answer in ${timeoutMs} ms`)), timeoutMs);
+  const counting = Promise.all(
+    allQueues(backend).map(async (queue) => {
+      const counts = await queue.counts();
+      const of = (state: string): number => counts[state] ?? 0;
+      return {
+        queue: queue.name,
+        waiting: of('waiting') + of('prioritized') + of('paused'),
+        active: of('active'),
+        delayed: of('delayed'),
+        failed: of('failed'),
+        completed: of('completed'),
+      };
+    }),
+  );
+  return Promise.race([counting, tooLate.promise]).finally(() => clearTimeout(timer));
+}
