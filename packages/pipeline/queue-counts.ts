@@ -23,21 +23,16 @@ const TIMEOUT_MS = 2_000;
 
 /**
  * Counts the jobs of every queue, in the order of `QUEUE_NAMES`.
- * @throws QueueAway after `timeoutMs` (a Redis that is away is waited for, not failed), or the backend's own error.
+ * @throws the backend's own error. A Redis that is away is waited for: see `countQueues`.
  */
-export async function countQueues(
-  backend: QueueBackend,
-  timeoutMs: number = TIMEOUT_MS,
-): Promise<readonly QueueCounts[]> {
-  const tooLate = Promise.withResolvers<never>();
-  const timer = setTimeout(() => tooLate.reject(new QueueAway(`no answer in ${timeoutMs} ms`)), timeoutMs);
-  const counting = Promise.all(
+export function countQueuesPatiently(backend: QueueBackend): Promise<readonly QueueCounts[]> {
+  return Promise.all(
     allQueues(backend).map(async (queue) => {
       const counts = await queue.counts();
       const of = (state: string): number => counts[state] ?? 0;
       return {
         queue: queue.name,
-        waiting: of('waiting') + of('prioritized') + of('paused'),
+        waiting: of('waiting') + of('prioritized'),
         active: of('active'),
         delayed: of('delayed'),
         failed: of('failed'),
@@ -45,5 +40,14 @@ export async function countQueues(
       };
     }),
   );
-  return Promise.race([counting, tooLate.promise]).finally(() => clearTimeout(timer));
+}
+
+/** Counts the jobs of every queue. @throws QueueAway after `timeoutMs`, or the backend's own error. */
+export async function countQueues(
+  backend: QueueBackend,
+  timeoutMs: number = TIMEOUT_MS,
+): Promise<readonly QueueCounts[]> {
+  const tooLate = Promise.withResolvers<never>();
+  const timer = setTimeout(() => tooLate.reject(new QueueAway(`no answer in ${timeoutMs} ms`)), timeoutMs);
+  return Promise.race([countQueuesPatiently(backend), tooLate.promise]).finally(() => clearTimeout(timer));
 }
