@@ -1,0 +1,78 @@
+import { openQueueBackend } from '@understudy/pipeline/queue-backend';
+import type { Config } from '@understudy/runtime/config/sections';
+import { beat } from '@understudy/runtime/heartbeat';
+import type { Logger } from '@understudy/runtime/logging';
+import { openDatabase } from '@understudy/store/database';
+import { fastify } from 'fastify';
+import { headlineOf } from './headline.ts';
+import { readPage } from './page.ts';
+import { queueBoard } from './queue-board.ts';
+import { guard } from './security.ts';
+import { createStatusMetrics } from './status-metrics.ts';
+import { createStatusWatch } from './system-status.ts';
+
+const SERVICE = 'dashboard';
+
+export interface Dashboard {
+  /** Address that it listens on. */
+  readonly url: string;
+  /** Works until the signal is aborted, then closes everything. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/**
+ * Builds the dashboard and lets it listen: `/` the status page, `/status.json` what it shows, `/queues` bull-board,
+ * `/healthz`, `/readyz`, `/metrics`. It serves from the start and while PostgreSQL or the queue is away, and says so.
+ */
+export async function startDashboard(
+  config: Pick<Config, 'database' | 'queue' | 'reader' | 'dashboard'>,
+  log: Logger,
+): Promise<Dashboard> {
+  const db = await openDatabase({
+    url: config.database.url,
+    poolSize: config.database.poolSize,
+    applicationName: SERVICE,
+  });
+  const queues = openQueueBackend(config.queue.url);
+  const watch = createStatusWatch(db.pool, queues, config.queue.url);
+  const metrics = createStatusMetrics();
+  const page = await readPage();
+
+  const app = fastify();
+  guard(app);
+  app.addHook('onError', async (request, _reply, error) => {
+    log.warn({ err: error, http: request.method, path: request.url.split('?', 1)[0] }, 'a request failed');
+  });
+  app.get('/', async (_request, reply) =>
+    reply
+      .headers({ 'content-security-policy': page.policy, 'cache-control': 'no-cache' })
+      .type('text/html; charset=utf-8')
+      .send(page.html),
+  );
+  app.get('/status.json', async (_request, reply) => {
+    const status = await watch.read();
+    const headline = headlineOf(status, config.reader.maxLagMs);
+    return reply.header('cache-control', 'no-store').send({ headline, ...status });
+  });
+  app.get('/healthz', async () => ({ status: 'ok' }));
+  // Its work is to say what is away, so that it is ready when others are not.
+  app.get('/readyz', async () => ({ status: 'ready' }));
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.format(await watch.read())),
+  );
+  queueBoard(app, queues, watch.whyQueueAway);
+  const url = await app.listen({ host: config.dashboard.host, port: config.dashboard.port });
+
+  return {
+    url,
+    run: async (signal) => {
+      try {
+        await beat(db.pool, SERVICE, { signal, log, state: () => 'serving' });
+      } finally {
+        await app.close();
+        await queues.close();
+        await db.close();
+      }
+    },
+  };
+}
