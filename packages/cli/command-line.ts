@@ -1,0 +1,101 @@
+import { openQueueBackend, type QueueBackend } from '@understudy/pipeline/queue-backend';
+import { allKeys, flagName, loadConfig, type Need } from '@understudy/runtime/config/load';
+import type { Config } from '@understudy/runtime/config/sections';
+import { VERSION } from '@understudy/runtime/heartbeat';
+import { localBudget } from '@understudy/site-client/budget';
+import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
+import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
+import type { Command } from 'commander';
+
+/** What a subcommand works with: each part is opened at its first use and closed by `run`. */
+export interface CommandParts {
+  readonly config: Config;
+  readonly databaseOptions: DatabaseOptions;
+  database(): Promise<Database>;
+  queues(): QueueBackend;
+  site(): SiteClient;
+  /** Aborted by Ctrl-C or SIGTERM. */
+  readonly signal: AbortSignal;
+  /** Whether JSON for scripts is wanted. */
+  readonly json: boolean;
+}
+
+export interface CommandLine {
+  /**
+   * Does a subcommand's work and closes what it opened.
+   * @param needs what must be configured.
+   * @throws ConfigError, and whatever the work throws.
+   */
+  run(needs: readonly Need[], work: (parts: CommandParts) => Promise<void>): Promise<void>;
+}
+
+const APPLICATION = 'understudy';
+/** A command works alone: few connections suffice. */
+const POOL_SIZE_MAX = 4;
+
+/** The configuration's flags as they were given before or after the subcommand. */
+function configFlags(options: Readonly<Record<string, unknown>>): readonly string[] {
+  const argv: string[] = [];
+  const take = (flag: string): void => {
+    const name = flag.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+    if (typeof options[name] === 'string') argv.push(`--${flag}`, options[name]);
+  };
+  take('config');
+  for (const { section, key } of allKeys()) take(flagName(section, key));
+  return argv;
+}
+
+/** @param program whose options hold the configuration's flags. */
+export function commandLine(program: Command): CommandLine {
+  return {
+    run: async (needs, work) => {
+      const options = program.opts();
+      const config = loadConfig({ needs, argv: configFlags(options) });
+      const stopping = new AbortController();
+      const stop = (): void => stopping.abort(new Error('stopped'));
+      process.once('SIGINT', stop);
+      process.once('SIGTERM', stop);
+      const databaseOptions = {
+        url: config.database.url,
+        poolSize: Math.min(config.database.poolSize, POOL_SIZE_MAX),
+        applicationName: APPLICATION,
+      };
+      let database: Promise<Database> | undefined;
+      let queues: QueueBackend | undefined;
+      let site: SiteClient | undefined;
+      const parts: CommandParts = {
+        config,
+        databaseOptions,
+        database: () => {
+          database ??= openDatabase(databaseOptions);
+          return database;
+        },
+        queues: () => {
+          queues ??= openQueueBackend(config.queue.url);
+          return queues;
+        },
+        site: () => {
+          site ??= createSiteClient({
+            url: config.site.url,
+            credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
+            budget: localBudget({ concurrency: config.site.concurrency }),
+            timeoutMs: config.site.timeoutMs,
+            userAgent: `understudy/${VERSION}`,
+          });
+          return site;
+        },
+        signal: stopping.signal,
+        json: options['json'] === true,
+      };
+      try {
+        await work(parts);
+      } finally {
+        await queues?.close();
+        await site?.close();
+        await (await database)?.close();
+        process.off('SIGINT', stop);
+        process.off('SIGTERM', stop);
+      }
+    },
+  };
+}

@@ -1,0 +1,41 @@
+import { ConfigError } from '@understudy/runtime/config/load';
+
+/** What a subcommand ends with when the answer is "no": differences were found, something is not well. */
+export const EXIT_NO = 1;
+/** The command could not do its work. */
+export const EXIT_FAILED = 70;
+/** It was asked for something that makes no sense (sysexits' EX_USAGE). */
+export const EXIT_USAGE = 64;
+/** The configuration cannot be used (sysexits' EX_CONFIG). */
+export const EXIT_CONFIG = 78;
+
+/** Ends a subcommand with a message for people and an exit code. */
+export class CommandFailure extends Error {
+  override readonly name = 'CommandFailure';
+  readonly exitCode: number;
+
+  constructor(message: string, exitCode: number) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+export function exitCodeOf(error: unknown): number | undefined {
+  if (error instanceof CommandFailure) return error.exitCode;
+  if (error instanceof ConfigError) return EXIT_CONFIG;
+  return undefined;
+}
+
+/** Says on stderr what went wrong, in one line a problem; a stack only helps for what nobody foresaw. */
+export function tellFailure(error: unknown): void {
+  if (error instanceof ConfigError) {
+    for (const problem of error.problems) process.stderr.write(`understudy: ${problem}\n`);
+    return;
+  }
+  if (error instanceof Error) {
+    const inner = error instanceof AggregateError ? error.errors.map(String).join('; ') : '';
+    process.stderr.write(`understudy: ${error.message || inner || error.name}\n`);
+    return;
+  }
+  process.stderr.write(`understudy: ${String(error)}\n`);
+}

@@ -1,0 +1,309 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { EntityRow } from '@understudy/domain/entity';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import fc from 'fast-check';
+import { type Database, openDatabase } from '../database.ts';
+import { type EntityTable, entityTable, syncEntityTables } from '../entity-tables.ts';
+import { migrate } from '../migrate.ts';
+import { mergeChanges, type RowChange } from './changes.ts';
+import { mergeFetched } from './fetched.ts';
+
+/**
+ * A site's history is told to the replica by fetches and events, stamped as the services stamp them. Whatever is told
+ * in whatever order, in batches of any size, twice, and at the same time by several: once all of it has been told, the
+ * row is as the site's, or the merge has said that it is in doubt.
+ */
+const SCHEMA = parseCachedSchema(`
+types:
+  Shot:
+    code: text
+    frames: number
+    done: checkbox
+    sequence: { entity: [Sequence] }
+    tags: { multi_entity: [Tag] }
+  Sequence: { code: text }
+  Tag: { name: text }
+`);
+const CONNECTIONS = 4;
+
+let db: Database;
+let dropDatabase: () => Promise<void>;
+let table: EntityTable;
+before(async () => {
+  const database = await createTestDatabase();
+  dropDatabase = database.drop;
+  const options = { url: database.url, poolSize: CONNECTIONS, applicationName: 'test' };
+  db = await openDatabase(options);
+  await migrate(db);
+  await syncEntityTables(db, options, SCHEMA);
+  const shot = SCHEMA.types.get('Shot');
+  assert(shot);
+  table = entityTable(shot);
+});
+after(async () => {
+  await db?.close();
+  await dropDatabase?.();
+});
+
+/** Ids of the two rows that every run is about. */
+const IDS = [1, 2] as const;
+
+interface ShotState {
+  readonly code: string;
+  readonly frames: number;
+  readonly done: boolean;
+  readonly sequence: number | null;
+  readonly tags: readonly number[];
+  readonly active: boolean;
+}
+const FIRST: ShotState = { code: 'a', frames: 0, done: false, sequence: null, tags: [], active: true };
+
+type Edit =
+  | { readonly kind: 'code'; readonly id: number; readonly value: string }
+  | { readonly kind: 'frames'; readonly id: number; readonly value: number }
+  | { readonly kind: 'done'; readonly id: number; readonly value: boolean }
+  | { readonly kind: 'sequence'; readonly id: number; readonly value: number | null }
+  | { readonly kind: 'tag'; readonly id: number; readonly value: number; readonly add: boolean }
+  | { readonly kind: 'active'; readonly id: number; readonly value: boolean };
+
+const id = fc.constantFrom(...IDS);
+const edit: fc.Arbitrary<Edit> = fc.oneof(
+  fc.record({ kind: fc.constant('code' as const), id, value: fc.constantFrom('a', 'b', 'c') }),
+  fc.record({ kind: fc.constant('frames' as const), id, value: fc.nat(3) }),
+  fc.record({ kind: fc.constant('done' as const), id, value: fc.boolean() }),
+  fc.record({ kind: fc.constant('sequence' as const), id, value: fc.constantFrom(null, 7, 8) }),
+  fc.record({
+    kind: fc.constant('tag' as const),
+    id,
+    value: fc.integer({ min: 1, max: 3 }),
+    add: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('active' as const), id, value: fc.boolean() }),
+);
+
+/** What happens in one moment, in this order of kinds: a fetch takes its tick, is answered; an event is polled. */
+type Moment =
+  | { readonly kind: 'edit'; readonly edit: Edit }
+  | { readonly kind: 'tick'; readonly fetch: number }
+  | { readonly kind: 'answer'; readonly fetch: number }
+  | { readonly kind: 'poll' };
+
+const FETCHES = 3;
+const moment: fc.Arbitrary<Moment> = fc.oneof(
+  { weight: 5, arbitrary: edit.map((one) => ({ kind: 'edit' as const, edit: one })) },
+  { weight: 2, arbitrary: fc.nat(FETCHES - 1).map((fetch) => ({ kind: 'tick' as const, fetch })) },
+  { weight: 2, arbitrary: fc.nat(FETCHES - 1).map((fetch) => ({ kind: 'answer' as const, fetch })) },
+  { weight: 2, arbitrary: fc.constant({ kind: 'poll' as const }) },
+);
+
+/** One thing that the replica is told. */
+type Telling =
+  | {
+      readonly kind: 'fetched';
+      readonly tick: number;
+      readonly siteTime: Date;
+      readonly states: readonly ShotState[];
+    }
+  | { readonly kind: 'changes'; readonly changes: readonly RowChange[] };
+
+function edited(state: ShotState, { kind, value, ...rest }: Edit): ShotState {
+  if (kind !== 'tag') return { ...state, [kind]: value };
+  const others = state.tags.filter((tag) => tag !== value);
+  return { ...state, tags: 'add' in rest && rest.add ? [...others, value as number].sort() : others };
+}
+
+function changeOf(one: Edit): RowChange['change'] {
+  switch (one.kind) {
+    case 'active':
+      return { kind: 'active', value: one.value };
+    case 'sequence':
+      return {
+        kind: 'set',
+        field: 'sequence',
+        value: one.value === null ? null : { type: 'Sequence', id: one.value },
+      };
+    case 'tag': {
+      const link = [{ type: 'Tag', id: one.value }];
+      return { kind: 'links', field: 'tags', added: one.add ? link : [], removed: one.add ? [] : link };
+    }
+    default:
+      return { kind: 'set', field: one.kind, value: one.value };
+  }
+}
+
+/** Lets a history happen. @returns its end, and what is told of it. Every event is polled in the end. */
+function happen(
+  moments: readonly Moment[],
+  perSecond: number,
+): { readonly end: readonly ShotState[]; readonly told: readonly Telling[] } {
+  let states: readonly ShotState[] = IDS.map(() => FIRST);
+  let clock = 1;
+  const told: Telling[] = [{ kind: 'fetched', tick: 1, siteTime: new Date(0), states }];
+  const ticks = new Map<number, number>();
+  let unpolled: { readonly edit: Edit; readonly at: Date }[] = [];
+  const nextTick = (): number => {
+    clock += 1;
+    return clock;
+  };
+  for (const [index, one] of [...moments, { kind: 'poll' as const }].entries()) {
+    // To the second, as the site tells time.
+    const now = new Date(Math.floor(1 + index / perSecond) * 1_000);
+    if (one.kind === 'edit') {
+      states = states.map((state, at) => (IDS[at] === one.edit.id ? edited(state, one.edit) : state));
+      unpolled.push({ edit: one.edit, at: now });
+    }
+    if (one.kind === 'tick') ticks.set(one.fetch, nextTick());
+    const tick = one.kind === 'answer' ? ticks.get(one.fetch) : undefined;
+    if (tick !== undefined) told.push({ kind: 'fetched', tick, siteTime: now, states });
+    if (one.kind === 'poll' && unpolled.length > 0) {
+      const changes = unpolled.map((event) => ({
+        id: event.edit.id,
+        tick: nextTick(),
+        siteTime: event.at,
+        change: changeOf(event.edit),
+      }));
+      told.push({ kind: 'changes', changes });
+      unpolled = [];
+    }
+  }
+  return { end: states, told };
+}
+
+function rowOf(state: ShotState, shot: number): EntityRow {
+  return {
+    type: 'Shot',
+    id: shot,
+    code: state.code,
+    frames: state.frames,
+    done: state.done,
+    sequence: state.sequence === null ? null : { type: 'Sequence', id: state.sequence, name: 's' },
+    tags: state.tags.map((tag) => ({ type: 'Tag', id: tag, name: 't' })),
+  };
+}
+
+/** Tells the replica one thing in one transaction. @returns rows in doubt or missing. */
+async function tell(telling: Telling): Promise<readonly number[]> {
+  return db.transaction(async (tx) => {
+    if (telling.kind === 'fetched') {
+      const rows = telling.states.map((state, at) => ({
+        row: rowOf(state, IDS[at] ?? 0),
+        active: state.active,
+      }));
+      await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows });
+      return [];
+    }
+    const { doubtful, missing } = await mergeChanges(tx, table, telling.changes);
+    return [...doubtful, ...missing];
+  });
+}
+
+async function held(): Promise<ReadonlyMap<number, ShotState>> {
+  const { rows } = await db.pool.query<{
+    id: string;
+    code: string;
+    frames: string;
+    done: boolean;
+    sequence__id: string | null;
+    _active: boolean;
+    tags: number[] | null;
+  }>(
+    `select s.*, (select array_agg(target_id::int order by target_id) from ${linksTable()} l where l.entity_id = s.id and not l._removed) as tags
+     from ${table.sqlName} s`,
+  );
+  return new Map(
+    rows.map((row) => [
+      Number(row.id),
+      {
+        code: row.code,
+        frames: Number(row.frames),
+        done: row.done,
+        sequence: row.sequence__id === null ? null : Number(row.sequence__id),
+        tags: row.tags ?? [],
+        active: row._active,
+      },
+    ]),
+  );
+}
+
+function linksTable(): string {
+  const tags = table.fields.get('tags');
+  assert(tags?.kind === 'links');
+  return tags.table;
+}
+
+/** Splits batches of changes, so that events of one poll may be told apart and in any order. */
+function split(told: readonly Telling[], size: number): readonly Telling[] {
+  return told.flatMap((telling): readonly Telling[] => {
+    if (telling.kind === 'fetched') return [telling];
+    return Array.from({ length: Math.ceil(telling.changes.length / size) }, (_, at) => ({
+      kind: 'changes' as const,
+      changes: telling.changes.slice(at * size, (at + 1) * size),
+    }));
+  });
+}
+
+const history = fc.record({
+  moments: fc.array(moment, { maxLength: 14 }),
+  perSecond: fc.constantFrom(1, 3, 100),
+  batchSize: fc.integer({ min: 1, max: 4 }),
+  /** Where each telling goes; those told twice are told again at the second place. */
+  places: fc.array(fc.tuple(fc.nat(1_000), fc.option(fc.nat(1_000))), { minLength: 40, maxLength: 40 }),
+});
+
+async function check(
+  { moments, perSecond, batchSize, places }: typeof history extends fc.Arbitrary<infer T> ? T : never,
+  atOnce: number,
+): Promise<void> {
+  await db.pool.query(`truncate ${table.sqlName}, ${linksTable()}, understudy.link_target`);
+  const { end, told } = happen(moments, perSecond);
+  const [first, ...rest] = split(told, batchSize);
+  assert(first);
+  const placed = [first, ...rest].flatMap((telling, at) => {
+    const [place, again] = places[at % places.length] ?? [0, null];
+    return [{ telling, place }, ...(again === null ? [] : [{ telling, place: again }])];
+  });
+  placed.sort((a, b) => a.place - b.place);
+  const doubts = new Set<number>();
+  for (let at = 0; at < placed.length; at += atOnce) {
+    const together = placed.slice(at, at + atOnce).map(({ telling }) => tell(telling));
+    for (const doubtful of await Promise.all(together)) for (const shot of doubtful) doubts.add(shot);
+  }
+  const rows = await held();
+  for (const [at, shot] of IDS.entries()) {
+    if (!doubts.has(shot)) assert.deepEqual(rows.get(shot), end[at], `Shot ${shot}`);
+  }
+}
+
+test('told in any order, in any batches, once or twice, rows end as the site has them or are in doubt', async () => {
+  await fc.assert(
+    fc.asyncProperty(history, (run) => check(run, 1)),
+    { numRuns: 150 },
+  );
+});
+
+test('told by several at the same time, the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(history, (run) => check(run, CONNECTIONS)),
+    { numRuns: 100 },
+  );
+});
+
+test('a history told in its order leaves no doubt and no difference', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(edit, { maxLength: 12 }), async (edits) => {
+      await db.pool.query(`truncate ${table.sqlName}, ${linksTable()}, understudy.link_target`);
+      // Seconds after the fetch: nothing can be contained in it already.
+      const pause: Moment[] = [{ kind: 'poll' }, { kind: 'poll' }, { kind: 'poll' }];
+      const { end, told } = happen(
+        [...pause, ...edits.flatMap((one): Moment[] => [{ kind: 'edit', edit: one }, { kind: 'poll' }])],
+        1,
+      );
+      for (const telling of told) assert.deepEqual(await tell(telling), []);
+      const rows = await held();
+      for (const [at, shot] of IDS.entries()) assert.deepEqual(rows.get(shot), end[at]);
+    }),
+    { numRuns: 40 },
+  );
+});
