@@ -4,6 +4,8 @@ import { ConfigError } from '@understudy/runtime/config/load';
 export const EXIT_NO = 1;
 /** The command could not do its work. */
 export const EXIT_FAILED = 70;
+/** Something that it needs is away (sysexits' EX_UNAVAILABLE). */
+export const EXIT_UNAVAILABLE = 69;
 /** It was asked for something that makes no sense (sysexits' EX_USAGE). */
 export const EXIT_USAGE = 64;
 /** The configuration cannot be used (sysexits' EX_CONFIG). */

@@ -5,6 +5,11 @@ export function printJson(value: unknown): void {
   process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** Prints a value as one line of JSON on stdout: one value of many. */
+export function printJsonLine(value: unknown): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}
+
 /** Prints lines for people on stdout. */
 export function printLine(text = ''): void {
   process.stdout.write(`${text}\n`);

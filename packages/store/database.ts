@@ -35,6 +35,8 @@ export function ormOptions(options: DatabaseOptions): object {
       keepAlive: true,
     },
     discovery: { warnWhenNoEntities: false },
+    // Else the first use of the pool asks whether the database exists, and fails while PostgreSQL is away.
+    ensureDatabase: false,
   };
 }
 

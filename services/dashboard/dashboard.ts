@@ -2,14 +2,14 @@ import { openQueueBackend } from '@understudy/pipeline/queue-backend';
 import type { Config } from '@understudy/runtime/config/sections';
 import { beat } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
+import { headlineOf } from '@understudy/runtime/status/headline';
+import { createStatusWatch } from '@understudy/runtime/status/system-status';
 import { openDatabase } from '@understudy/store/database';
 import { fastify } from 'fastify';
-import { headlineOf } from './headline.ts';
 import { readPage } from './page.ts';
 import { queueBoard } from './queue-board.ts';
 import { guard } from './security.ts';
 import { createStatusMetrics } from './status-metrics.ts';
-import { createStatusWatch } from './system-status.ts';
 
 const SERVICE = 'dashboard';
 

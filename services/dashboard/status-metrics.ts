@@ -1,5 +1,5 @@
+import type { SystemStatus } from '@understudy/runtime/status/system-status';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { SystemStatus } from './system-status.ts';
 
 /** What the dashboard tells Prometheus: the same as its page. */
 export interface StatusMetrics {

@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { freePort } from '@understudy/harness/free-port';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import { openDatabase } from './database.ts';
+
+const database = await createTestDatabase();
+after(() => database.drop());
+
+const optionsFor = (url: string): Parameters<typeof openDatabase>[0] => ({
+  url,
+  poolSize: 3,
+  applicationName: 'test',
+});
+
+test('every connection gives times as dates, the first one too', async () => {
+  const db = await openDatabase(optionsFor(database.url));
+  try {
+    const ask = (): Promise<{ rows: { at: unknown }[] }> =>
+      db.pool.query('select now() as at, pg_sleep(0.05)');
+    const answers = await Promise.all([ask(), ask(), ask()]);
+    assert.ok(answers.every(({ rows }) => rows[0]?.at instanceof Date));
+  } finally {
+    await db.close();
+  }
+});
+
+test('a database that is away can be opened, and says so when it is asked', async () => {
+  const db = await openDatabase(optionsFor(`postgres://u:p@127.0.0.1:${await freePort()}/none`));
+  await assert.rejects(db.pool.query('select 1'), { code: 'ECONNREFUSED' });
+  await db.close();
+});
