@@ -7,6 +7,7 @@ import type { Database, DatabaseOptions } from '@understudy/store/database';
 import { syncEntityTables } from '@understudy/store/entity-tables';
 import { migrate } from '@understudy/store/migrate';
 import { loadReplicaSchema, saveReplicaSchema } from '@understudy/store/replica-schema';
+import { readSiteSchema } from './site-schema.ts';
 
 /** What everybody who fills or reads the replica works with. */
 export interface Replica {
@@ -34,7 +35,7 @@ export async function prepareReplica(options: {
   let schema: CachedSchema;
   let differences: readonly SchemaDifference[] = [];
   try {
-    const fitted = fitToSite(declared, await site.schemaRead({ priority: 'poll' }));
+    const fitted = fitToSite(declared, await readSiteSchema({ db, site, siteUrl }, { priority: 'poll' }));
     schema = fitted.schema;
     differences = fitted.differences;
     await saveReplicaSchema(db.pool, siteUrl, schema, differences);

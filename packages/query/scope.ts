@@ -76,7 +76,7 @@ export class Scope {
     if (known !== undefined) return known.source;
     if (this.#joins.size >= HOPS_MAX) throw new NotCompiled('too many links');
     const located = this.field(source, name);
-    if (located.kind !== 'link') throw new NotCompiled('not a link', key);
+    if (located.kind !== 'link') throw new NotCompiled('field not kept', key);
     const target = this.#source(type);
     const { alias } = target;
     const sql = `left join ${target.table.sqlName} ${alias} on ${alias}.id = ${source.alias}.${located.idColumn}

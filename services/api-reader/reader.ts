@@ -11,12 +11,14 @@ import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
 import { createCredentials } from './credentials.ts';
 import { createInfoMirror } from './info.ts';
+import type { LocalParts } from './local-answer.ts';
 import { createMetrics } from './metrics.ts';
 import { passThrough } from './pass-through.ts';
 import { answerRead } from './read.ts';
 import { createReadiness } from './readiness.ts';
 import { createRefreshDebt } from './refresh-debt.ts';
 import { createReplicaWatch } from './replica-state.ts';
+import { createSchemaMirror, isSchemaRead, isSchemaWrite } from './schema-methods.ts';
 import { createServer } from './server.ts';
 import { createSiteReach } from './site-reach.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
@@ -83,13 +85,17 @@ export async function startReader(
   const replica = (): Replica | null => prepared;
   const whyNotReady = createReadiness(replica, watch);
 
+  const local: LocalParts = { replica, watch, credentials, upstream, reach, debt, maxLagMs, log };
+  const schema = createSchemaMirror({ local, siteUrl: config.site.url });
+
   const answer: AnswerCall = (call) => {
     const { method } = call.envelope;
     if (method === 'info') return info.answer();
-    if (method === 'read')
-      return answerRead({ replica, watch, credentials, upstream, reach, debt, maxLagMs, log }, call);
+    if (method === 'read') return answerRead(local, call);
+    if (isSchemaRead(method)) return schema.answer(call, method);
     if (isWriteMethod(method))
       return writeThrough({ upstream, credentials, debt, replica, log }, call, method);
+    if (isSchemaWrite(method)) return schema.passThroughWrite(call);
     return passThrough(upstream, call, 'method');
   };
   const metrics = createMetrics(watch);
@@ -127,6 +133,7 @@ export async function startReader(
         debt.run(replica, signal),
         beat(db.pool, SERVICE, { signal, log, state: () => whyNotReady() ?? 'serving' }),
         prepare(signal),
+        schema.run(signal),
       ]);
       try {
         await work;

@@ -57,7 +57,7 @@ function anyLink({ source, located }: LinkComparison, condition: string): string
     return `exists (select from understudy.link_target lt where lt.entity_type = ${alias}.${located.typeColumn}
       and lt.entity_id = ${alias}.${located.idColumn} and lt.active and (${condition}))`;
   }
-  if (located.kind !== 'links') throw new NotCompiled('not a link', located.field.name);
+  if (located.kind !== 'links') throw new NotCompiled('invalid filter', located.field.name);
   return `exists (select from ${located.table} l join understudy.link_target lt
     on lt.entity_type = l.target_type and lt.entity_id = l.target_id
     where l.entity_id = ${alias}.id and not l._removed and lt.active and (${condition}))`;
@@ -82,7 +82,7 @@ function oneOf(
   if (located.kind === 'link') {
     return `${source.alias}.${located.typeColumn} = ${typeParameter} and ${matches(`${source.alias}.${located.idColumn}`)}`;
   }
-  if (located.kind !== 'links') throw new NotCompiled('not a link', located.field.name);
+  if (located.kind !== 'links') throw new NotCompiled('invalid filter', located.field.name);
   return `exists (select from ${located.table} l where l.entity_id = ${source.alias}.id and not l._removed
     and l.target_type = ${typeParameter} and ${matches('l.target_id')})`;
 }

@@ -1,0 +1,105 @@
+import type { Replica } from '@understudy/pipeline/replica';
+import type { PassThrough } from '@understudy/query/pass-through';
+import type { Logger } from '@understudy/runtime/logging';
+import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
+import type { Credentials } from './credentials.ts';
+import { ReaderError } from './errors.ts';
+import { passThrough } from './pass-through.ts';
+import type { RefreshDebt } from './refresh-debt.ts';
+import type { ReplicaState, ReplicaWatch } from './replica-state.ts';
+import type { SiteReach } from './site-reach.ts';
+import { AWAY_STATUSES, type Upstream } from './upstream.ts';
+
+export interface LocalParts {
+  /** Null until it is prepared. */
+  readonly replica: () => Replica | null;
+  readonly watch: ReplicaWatch;
+  readonly credentials: Credentials;
+  readonly upstream: Upstream;
+  readonly reach: SiteReach;
+  readonly debt: RefreshDebt;
+  readonly maxLagMs: number;
+  readonly log: Logger;
+}
+
+/** Makes the text of a reply, or finds while at it that only the site can. */
+export type RunLocally = () => Promise<string | PassThrough>;
+
+/** Says how a call is answered from the replica, or why it is not. Changes nothing. */
+export type PrepareLocally = (replica: Replica, state: ReplicaState) => RunLocally | PassThrough;
+
+/**
+ * Answers a call that only reads from the replica where that is the site's answer, else from the site. While the site is
+ * away, a replica that is older than it should be still answers.
+ * @throws AuthenticationFault for credentials that the site refuses, ReaderError when neither can answer.
+ */
+export async function answerLocally(
+  parts: LocalParts,
+  call: ApiCall,
+  prepare: PrepareLocally,
+): Promise<Answer> {
+  const { upstream } = parts;
+  const verdict = await parts.credentials.check(call.envelope.auth);
+  if (verdict.answer === 'site') return passThrough(upstream, call, verdict.reason);
+  const replica = parts.replica();
+  const state = parts.watch.current();
+  if (replica === null || state === null) return passThrough(upstream, call, 'no-replica');
+  const run = prepare(replica, state);
+  if (typeof run !== 'function') return passThrough(upstream, call, reasonWord(run));
+  const stale = whyStale(parts, state);
+  if (stale === null) return fromReplica(parts, run, call, null);
+  if (parts.reach.isAway) return fromReplica(parts, run, call, 'site-away');
+  return passThrough(upstream, call, stale).then(
+    (answer) => {
+      if (!AWAY_STATUSES.has(answer.statusCode)) return answer;
+      if (typeof answer.body === 'object' && 'destroy' in answer.body) answer.body.destroy();
+      return fromReplica(parts, run, call, 'site-away');
+    },
+    (error: unknown) => {
+      if (!(error instanceof ReaderError) || call.signal.aborted) throw error;
+      return fromReplica(parts, run, call, 'site-away');
+    },
+  );
+}
+
+/** A reason as headers and counters have it. */
+function reasonWord(found: PassThrough): string {
+  return found.passThrough.replaceAll(' ', '-');
+}
+
+/** Why the replica may not show all that it should, in a word. */
+function whyStale(parts: LocalParts, state: ReplicaState): string | null {
+  if (parts.debt.isOpen) return 'unmerged-write';
+  if (state.lagMs === null || state.lagMs > parts.maxLagMs) return 'lag';
+  return null;
+}
+
+/** Runs it; whatever goes wrong with PostgreSQL, the site is asked instead. */
+async function fromReplica(
+  parts: LocalParts,
+  run: RunLocally,
+  call: ApiCall,
+  reason: string | null,
+): Promise<Answer> {
+  let text: string | PassThrough;
+  try {
+    text = await run();
+  } catch (error) {
+    if (!isOfOneStatement(error)) parts.watch.lost();
+    parts.log.warn(
+      { err: error, requestId: call.requestId },
+      'a read failed in PostgreSQL; it passes through',
+    );
+    return passThrough(parts.upstream, call, 'replica-failed');
+  }
+  if (typeof text !== 'string') return passThrough(parts.upstream, call, reasonWord(text));
+  return jsonAnswer('replica', reason, text);
+}
+
+/** SQLSTATE classes of faults that lie with the server or the connection, not with the statement. */
+const SERVER_STATES = /^(08|53|57P)/;
+
+function isOfOneStatement(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return typeof code === 'string' && code.length === 5 && !SERVER_STATES.test(code);
+}
