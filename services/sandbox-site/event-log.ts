@@ -12,7 +12,7 @@ export interface Actor {
 
 /** An event before it has a time and an id. */
 export interface EventDraft {
-  readonly action: 'New' | 'Change' | 'Retirement' | 'Revival';
+  readonly action: 'New' | 'Change' | 'Retirement' | 'Revival' | 'Delete';
   readonly entity: EntityRef;
   readonly attribute: string | null;
   readonly project: EntityRef | null;

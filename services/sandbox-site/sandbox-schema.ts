@@ -1,16 +1,27 @@
 import type { DataTypeName } from '@understudy/domain/data-types/data-type';
 import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
 import type { Json } from '@understudy/domain/entity';
+import { identifierField } from '@understudy/schema/display-name';
 import { parseSiteSchema } from '@understudy/schema/site-schema';
 import { parse } from 'yaml';
 
 export interface SandboxField {
   readonly name: string;
+  /** The human name. */
+  readonly displayName: string;
+  readonly description: string;
   readonly dataType: DataTypeName;
   readonly validTypes: readonly string[];
   readonly validValues: readonly string[];
   readonly unique: boolean;
+  readonly mandatory: boolean;
   readonly readOnly: boolean;
+  /** What a create sets where the caller does not; null for nothing. */
+  readonly defaultValue: Json;
+  /** Further properties that schema_field_create or _update set (protocol §5.8). */
+  readonly properties: Readonly<Record<string, Json>>;
+  /** Ids of the projects where it is hidden. */
+  readonly hiddenIn: readonly number[];
   /** The field on the other side that this one mirrors (a back-reference, protocol §6.3). */
   readonly inverse: { readonly type: string; readonly field: string } | null;
 }
@@ -18,6 +29,12 @@ export interface SandboxField {
 export interface SandboxType {
   readonly name: string;
   readonly fields: Map<string, SandboxField>;
+  /** The field that display names mirror (protocol §3.4). */
+  readonly identifier: string;
+  /** Whether the schema calls leave it out, although it can be read. */
+  readonly internal: boolean;
+  /** Names of deleted fields; they are never given again (protocol §5.8). */
+  readonly trash: Set<string>;
 }
 
 /** The sandbox's schema; it changes while the site lives (fields made, changed, deleted). */
@@ -25,17 +42,45 @@ export type SandboxSchema = Map<string, SandboxType>;
 
 const PEOPLE = ['HumanUser', 'ApiUser'];
 
-function field(name: string, dataType: DataTypeName, more: Partial<SandboxField> = {}): SandboxField {
+/** A field with what most fields have. */
+export function field(name: string, dataType: DataTypeName, more: Partial<SandboxField> = {}): SandboxField {
   return {
     name,
+    displayName: humanName(name),
+    description: '',
     dataType,
     validTypes: [],
     validValues: [],
     unique: false,
+    mandatory: false,
     readOnly: false,
+    defaultValue: null,
+    properties: {},
+    hiddenIn: [],
     inverse: null,
     ...more,
   };
+}
+
+/** A type whose display names mirror the field that they mirror on a site, or that is there. */
+export function entityType(
+  name: string,
+  fields: Iterable<SandboxField>,
+  more: Partial<SandboxType> = {},
+): SandboxType {
+  const byName = new Map([...fields].map((item) => [item.name, item]));
+  const usual = identifierField(name);
+  const identifier = [usual, 'code', 'name', 'title'].find((candidate) => byName.has(candidate)) ?? usual;
+  return { name, fields: byName, identifier, internal: false, trash: new Set(), ...more };
+}
+
+/** `sg_status_list` → `Status List`. */
+function humanName(name: string): string {
+  return name
+    .replace(/^sg_/, '')
+    .split('_')
+    .map((word) => word.charAt(0).toUpperCase() + word.slice(1))
+    .join(' ');
 }
 
 /** What every type of a site has. */
@@ -63,6 +108,26 @@ const EVENT_LOG_ENTRY: readonly SandboxField[] = [
   field('cached_display_name', 'text', { readOnly: true }),
 ];
 
+/** The columns of the site's own schema: not in the schema calls, but links of events lead to them (protocol §6.3). */
+const DISPLAY_COLUMN: readonly SandboxField[] = [
+  field('name', 'text', { readOnly: true }),
+  field('human_name', 'text', { readOnly: true }),
+  field('description', 'text', { readOnly: true }),
+  field('entity_type', 'entity_type', { readOnly: true }),
+  field('data_type', 'text', { readOnly: true }),
+  field('properties', 'serializable', { readOnly: true }),
+];
+
+/** The fields of a type that an administrator switches on. */
+export function standardFields(): readonly SandboxField[] {
+  return [
+    field('code', 'text'),
+    field('project', 'entity', { validTypes: ['Project'] }),
+    field('description', 'text'),
+    ...EVERY_TYPE,
+  ];
+}
+
 function parseDeclaredField(place: string, name: string, declared: unknown): SandboxField {
   const entries = typeof declared === 'string' ? [[declared, []]] : Object.entries(declared as object);
   const [dataType, allowed] = entries[0] as [string, unknown];
@@ -77,20 +142,23 @@ function parseDeclaredField(place: string, name: string, declared: unknown): San
     validValues: isLink ? [] : list,
     unique: options['unique'] === true,
     readOnly: options['read_only'] === true,
+    defaultValue: (options['default'] ?? null) as Json,
     inverse: inverse.length === 2 ? { type: inverse[0] as string, field: inverse[1] as string } : null,
   });
 }
 
-/** Adds EventLogEntry and the fields of every type. */
+/** Adds EventLogEntry, DisplayColumn and the fields of every type. */
 function complete(types: Map<string, SandboxType>): SandboxSchema {
+  types.set(
+    'DisplayColumn',
+    entityType('DisplayColumn', DISPLAY_COLUMN, { identifier: 'name', internal: true }),
+  );
   for (const type of types.values()) {
     for (const standard of EVERY_TYPE)
       if (!type.fields.has(standard.name)) type.fields.set(standard.name, standard);
   }
-  types.set('EventLogEntry', {
-    name: 'EventLogEntry',
-    fields: new Map(EVENT_LOG_ENTRY.map((standard) => [standard.name, standard])),
-  });
+  const logged = types.get('EventLogEntry')?.fields.values() ?? [];
+  types.set('EventLogEntry', entityType('EventLogEntry', [...logged, ...EVENT_LOG_ENTRY]));
   return types;
 }
 
@@ -102,7 +170,7 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
     const parsed = Object.entries(fields).map(([key, declared]) =>
       parseDeclaredField(`types.${name}.${key}`, key, declared),
     );
-    types.set(name, { name, fields: new Map(parsed.map((item) => [item.name, item])) });
+    types.set(name, entityType(name, parsed));
   }
   return complete(types);
 }
@@ -111,44 +179,13 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
 export function parseSandboxJson(text: string): SandboxSchema {
   const types = new Map<string, SandboxType>();
   for (const [name, siteFields] of parseSiteSchema(JSON.parse(text))) {
-    const fields = new Map<string, SandboxField>();
-    for (const siteField of siteFields.values()) {
-      const { dataType } = siteField;
-      if (!isDataTypeName(dataType)) continue;
-      fields.set(
-        siteField.name,
-        field(siteField.name, dataType, {
-          validTypes: siteField.validTypes,
-          validValues: siteField.validValues,
-          unique: siteField.unique,
-        }),
-      );
-    }
-    types.set(name, { name, fields });
+    const fields = [...siteFields.values()].flatMap((siteField) => {
+      const { dataType, validTypes, validValues, unique, defaultValue } = siteField;
+      if (!isDataTypeName(dataType)) return [];
+      const more = { validTypes, validValues, unique, defaultValue: defaultValue as Json };
+      return [field(siteField.name, dataType, more)];
+    });
+    types.set(name, entityType(name, fields));
   }
   return complete(types);
-}
-
-/** @returns a field's descriptor as `schema_read` gives it (protocol §5.8). */
-export function describeField(type: SandboxType, item: SandboxField): Json {
-  const pair = (value: Json, editable = false): Json => ({ value, editable });
-  const storage = DATA_TYPES[item.dataType].storage;
-  const isLink = storage === 'link' || storage === 'links';
-  const isList = item.dataType === 'list' || item.dataType === 'status_list';
-  return {
-    name: pair(item.name.replace(/^sg_/, '').replaceAll('_', ' '), true),
-    description: pair('', true),
-    entity_type: pair(type.name),
-    data_type: pair(item.dataType),
-    editable: pair(!item.readOnly),
-    mandatory: pair(false),
-    unique: pair(item.unique),
-    visible: pair(true, true),
-    properties: {
-      default_value: pair(null),
-      summary_default: pair('none', true),
-      ...(isLink ? { valid_types: pair([...item.validTypes], true) } : {}),
-      ...(isList ? { valid_values: pair([...item.validValues], true) } : {}),
-    },
-  };
 }

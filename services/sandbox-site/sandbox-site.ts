@@ -4,17 +4,21 @@ import type { Json } from '@understudy/domain/entity';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { adminRoutes } from './admin.ts';
 import { authenticate, type Sessions } from './auth.ts';
-import { EventLog } from './event-log.ts';
+import { addDisplayColumns } from './display-columns.ts';
+import { EventLog, wireTime } from './event-log.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
 import { read } from './methods/read.ts';
 import { schemaEntityRead, schemaFieldRead, schemaRead } from './methods/schema.ts';
+import { schemaFieldCreate, schemaFieldDelete, schemaFieldUpdate } from './methods/schema-write.ts';
 import { batch, write } from './methods/write.ts';
+import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
-import { seedStudio } from './seed.ts';
+import { BORN, seedStudio } from './seed.ts';
 import { SiteData } from './site-data.ts';
 import { badRequest, SandboxFault } from './site-fault.ts';
 import { playOne } from './traffic.ts';
+import { sessionOf } from './web-session.ts';
 
 export interface SandboxOptions {
   readonly host: string;
@@ -71,11 +75,17 @@ function answer(sandbox: Sandbox, body: unknown): Json {
     case 'batch':
       return { results: batch(sandbox, actor, payload) };
     case 'schema_read':
-      return { results: schemaRead(sandbox.data) };
+      return { results: schemaRead(sandbox.data, payload) };
     case 'schema_entity_read':
-      return { results: schemaEntityRead(sandbox.data) };
+      return { results: schemaEntityRead(sandbox.data, payload) };
     case 'schema_field_read':
       return { results: schemaFieldRead(sandbox.data, payload) };
+    case 'schema_field_create':
+      return { results: schemaFieldCreate(sandbox, actor, payload) };
+    case 'schema_field_update':
+      return { results: schemaFieldUpdate(sandbox, actor, payload) };
+    case 'schema_field_delete':
+      return { results: schemaFieldDelete(sandbox, actor, payload) };
     case 'get_session_token': {
       const token = randomUUID();
       const user = sandbox.data.find(actor.user);
@@ -135,6 +145,7 @@ export async function startSandboxSite(
   const data = new SiteData(options.schema);
   const random = randomFrom(options.seed);
   seedStudio(data, options.scale, random);
+  addDisplayColumns(data, { type: 'ApiUser', id: 1 }, wireTime(new Date(BORN)));
   const log: EventLog = new EventLog(data, () => sandbox.faults, random);
   const sandbox: Sandbox = {
     data,
@@ -148,6 +159,12 @@ export async function startSandboxSite(
   const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: 60_000 });
   app.post('/api3/json', (request, reply) => handle(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));
+  app.get('/page/schema', async (request, reply) => {
+    if (sessionOf(sandbox.sessions, request.headers.cookie) === undefined)
+      return reply.redirect('/user/login');
+    return reply.type('text/javascript; charset=utf-8').send(privateSchemaPage(data.schema));
+  });
+  app.get('/user/login', async (_request, reply) => reply.type('text/html').send('<h1>Log in</h1>'));
   adminRoutes(app, sandbox);
   const url = await app.listen({ host: options.host, port: options.port });
   const stopTraffic = playTraffic(sandbox);

@@ -38,7 +38,7 @@ const ASSET_TYPES = ['Character', 'Prop', 'Environment', 'Vehicle', 'FX'];
 const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 'a < b', 'fumée', 'plate'];
 
 /** When the seeded studio was made; a fixed moment, so that the same seed gives the same data. */
-const BORN = Date.UTC(2026, 0, 5, 9);
+export const BORN = Date.UTC(2026, 0, 5, 9);
 
 /** Fills an empty site with a believable studio of about `scale` entities. The same seed gives the same studio. */
 export function seedStudio(data: SiteData, scale: number, random: Random): void {

@@ -1,7 +1,6 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { EntityLink, EntityRef, Json } from '@understudy/domain/entity';
 import { isEntityRef, refKey } from '@understudy/domain/entity';
-import { identifierField } from '@understudy/schema/display-name';
 import type { SandboxField, SandboxSchema } from './sandbox-schema.ts';
 
 /** One entity as the sandbox keeps it: links as plain references, back-references not at all. */
@@ -105,8 +104,14 @@ export class SiteData {
       return `${text('firstname')} ${text('lastname')}`.trim() || null;
     }
     if (entity.type === 'Delivery') return `#${entity.id}: ${text('title')}`;
-    const value = entity.values.get(identifierField(entity.type));
+    const value = entity.values.get(this.schema.get(entity.type)?.identifier ?? 'code');
     return typeof value === 'string' ? value : null;
+  }
+
+  /** The display name of what a reference leads to, null where that is gone. */
+  displayNameOf(ref: EntityRef): string | null {
+    const target = this.find(ref);
+    return target === undefined || target.retired ? null : this.displayName(target);
   }
 
   #sources(target: EntityRef, inverse: { type: string; field: string }): Json[] {

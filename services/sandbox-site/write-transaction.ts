@@ -52,6 +52,7 @@ export class WriteTransaction {
     const created = new Map<string, Json>([
       ['created_at', this.#now],
       ['created_by', this.#actor.user as unknown as Json],
+      ...this.#defaults(type),
       ...values,
     ]);
     // The project first: every event of the create names it.
@@ -62,6 +63,14 @@ export class WriteTransaction {
     this.#touch(entity);
     this.#tasksFromTemplate(entity);
     return entity;
+  }
+
+  /** What the schema sets where the caller says nothing (protocol §5.1). */
+  *#defaults(type: string): Iterable<[string, Json]> {
+    for (const field of this.#data.schema.get(type)?.fields.values() ?? []) {
+      const { name, defaultValue, readOnly } = field;
+      if (defaultValue !== null && defaultValue !== '' && !readOnly) yield [name, defaultValue];
+    }
   }
 
   /** Sets one field as the API's update does. @throws SandboxFault for unknown, read-only or illegal. */
