@@ -115,6 +115,7 @@ test('people, sessions, sudo and nobody are the site’s to answer, without a qu
     [{ ...SCRIPT, sudo_as_login: 'ada' }, 'sudo'],
     [{ ...SCRIPT, script_key: { deep: [] } }, 'credentials'],
     [{ script_name: null }, 'credentials'],
+    [{ user_login: 'ada', user_password: 'p', auth_token: '123456' }, 'user'],
     [{}, 'credentials'],
     [null, 'credentials'],
   ] as const)
@@ -131,4 +132,22 @@ test('people are asked about where some rule sets are listed', async () => {
   const auth = { user_login: 'ada', user_password: 'p' };
   assert.deepEqual(await credentials.check(auth), { answer: 'site', reason: 'user' });
   assert.equal(state.asked, 1);
+});
+
+test('whoever sudo or a session stands for is asked about as well', async () => {
+  const { state, credentials } = setUp({ servesUsers: true });
+  for (const auth of [
+    { ...SCRIPT, sudo_as_login: 'ada' },
+    { session_token: 't' },
+    { session_token: 't', sudo_as_login: 'ada' },
+  ])
+    assert.deepEqual(await credentials.check(auth), { answer: 'local' });
+  assert.equal(state.asked, 3);
+});
+
+test('a one-time code is never used up by a question', async () => {
+  const { state, credentials } = setUp({ servesUsers: true });
+  const auth = { user_login: 'ada', user_password: 'p', auth_token: '123456' };
+  assert.deepEqual(await credentials.check(auth), { answer: 'site', reason: 'one-time-code' });
+  assert.equal(state.asked, 0);
 });

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { AuthenticationFault, SiteUnavailable } from '@understudy/site-client/faults';
-import type { AuthObject } from './envelope.ts';
+import { type AuthObject, own } from './envelope.ts';
 import { type Identity, identityOf } from './identity.ts';
 import type { SiteReach } from './site-reach.ts';
 
@@ -33,7 +33,10 @@ export interface CredentialOptions {
   readonly reach: SiteReach;
   readonly ttlMs: number;
   readonly graceMs: number;
-  /** Whether people can be answered locally at all; otherwise their credentials need not be asked about. */
+  /**
+   * Whether anybody but scripts can be answered locally at all; otherwise the credentials of people and sessions need
+   * not be asked about.
+   */
   readonly servesUsers: boolean;
   /** Milliseconds of a clock that never steps back. */
   readonly now?: () => number;
@@ -104,11 +107,16 @@ export function createCredentials(options: CredentialOptions): Credentials {
   const check = async (auth: AuthObject | null): Promise<Verdict> => {
     const identity = identityOf(auth);
     if (auth === null || identity.kind === 'none') return { answer: 'site', reason: 'credentials' };
-    if (identity.sudoAsLogin !== null) return { answer: 'site', reason: 'sudo' };
-    if (identity.kind === 'session') return { answer: 'site', reason: 'session' };
-    if (identity.kind === 'user' && !options.servesUsers) return { answer: 'site', reason: 'user' };
+    if (!options.servesUsers) {
+      if (identity.sudoAsLogin !== null) return { answer: 'site', reason: 'sudo' };
+      if (identity.kind !== 'script') return { answer: 'site', reason: identity.kind };
+    }
+    // A one-time code is used up by the first who asks with it, and that must be the client's own call.
+    if (identity.kind === 'user' && own(auth, 'auth_token') != null)
+      return { answer: 'site', reason: 'one-time-code' };
     const hash = hashOf(auth);
-    if (hash === null || identity.name === null) return { answer: 'site', reason: 'credentials' };
+    if (hash === null || (identity.name === null && identity.kind !== 'session'))
+      return { answer: 'site', reason: 'credentials' };
     const before = known.get(hash);
     const ageMs = before === undefined ? Number.POSITIVE_INFINITY : now() - before.askedAt;
     if (before !== undefined && ageMs < ttlMs) {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import type { Replica } from '@understudy/pipeline/replica';
 import { prepareReplica } from '@understudy/pipeline/replica';
 import type { Config } from '@understudy/runtime/config/sections';
@@ -7,6 +8,7 @@ import { untilDone } from '@understudy/runtime/loop';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
+import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
 import { createCredentials } from './credentials.ts';
@@ -20,6 +22,7 @@ import { createRefreshDebt } from './refresh-debt.ts';
 import { createReplicaWatch } from './replica-state.ts';
 import { createSchemaMirror, isSchemaRead, isSchemaWrite } from './schema-methods.ts';
 import { createServer } from './server.ts';
+import { createSessionOwner } from './session-owner.ts';
 import { createSiteReach } from './site-reach.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 import { writeThrough } from './write.ts';
@@ -73,7 +76,13 @@ export async function startReader(
   const watch = createReplicaWatch(db.pool, log);
   const { authTtlMs, authGraceMs, localRuleSets, maxLagMs } = config.reader;
   const credentials = createCredentials({
-    ask: askSite(asker, reach, localRuleSets),
+    ask: askSite({
+      site: asker,
+      reach,
+      localRuleSets,
+      ownScript: config.site.scriptName,
+      sessionOwner: createSessionOwner(upstream, randomUUID),
+    }),
     reach,
     ttlMs: authTtlMs,
     graceMs: authGraceMs,
@@ -91,6 +100,8 @@ export async function startReader(
   const answer: AnswerCall = (call) => {
     const { method } = call.envelope;
     if (method === 'info') return info.answer();
+    const why = isWriteMethod(method) || isSchemaWrite(method) ? null : whyAlwaysSites(call);
+    if (why !== null) return passThrough(upstream, call, why);
     if (method === 'read') return answerRead(local, call);
     if (isSchemaRead(method)) return schema.answer(call, method);
     if (isWriteMethod(method))

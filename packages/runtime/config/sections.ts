@@ -98,7 +98,10 @@ export const SECTIONS = {
       'how long a credential that the site accepted is believed',
     ),
     authGraceMs: integer(HOUR, { min: 0, max: 7 * DAY }, 'how long it is believed while the site is away'),
-    localRuleSets: words([], 'permission rule sets answered from the replica besides scripts, by code'),
+    localRuleSets: words(
+      ['api_admin'],
+      'codes of the permission rule sets, of scripts and of people, that may see everything on the site and so are answered from the replica; the script that fills it always is',
+    ),
     allowedSites: words([], 'hosts that next= and CONNECT may lead to, besides the site'),
     mediaFolder: text('', 'folder of cached thumbnails; empty: none are cached'),
     mediaBytes: integer(1_000_000_000, { min: 0, max: Number.MAX_SAFE_INTEGER }, 'size limit of that folder'),
