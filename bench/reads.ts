@@ -1,0 +1,87 @@
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import type { LoadJob, LoadResult } from './load/load-generator.ts';
+import { startLoadGenerator } from './load/processes.ts';
+import { openStudios } from './rig.ts';
+import { median } from './statistics.ts';
+import { MEASURED_READS, type MeasuredRead } from './studio/reads.ts';
+import { type Studio, studioOf } from './studio/studio.ts';
+
+/**
+ * The four reads through the reader, with every check on, beside the bare server over plain tables: interleaved rounds,
+ * and of each pair the ratio.
+ */
+const { values } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '1.5' },
+    clients: { type: 'string', default: '1,8,32' },
+    reads: { type: 'string', default: 'q1,q2,q3,q4' },
+    times: { type: 'string', default: '1' },
+  },
+});
+const AUTH = { script_name: 'pipeline', script_key: 'pipeline-key' };
+/** Different requests of one read; more than are sent in a round, so that nothing is asked twice on purpose. */
+const REQUESTS = 5_000;
+
+function requestsOf(read: MeasuredRead, studio: Studio): LoadJob['requests'] {
+  return Array.from({ length: REQUESTS }, () => {
+    const values = read.ranges(studio).map((most) => 1 + Math.floor(Math.random() * most));
+    const body = JSON.stringify({ method_name: 'read', params: [AUTH, read.payload(values)] });
+    return { method: 'POST' as const, path: '/api3/json', body };
+  });
+}
+
+const times = Number(values.times);
+const studio = studioOf(times);
+const wanted = values.reads.split(',');
+const measured = MEASURED_READS.filter((read) => wanted.includes(read.name));
+const studios = await openStudios(times);
+const reader = await studios.startReader();
+const bare = await studios.startBare();
+const load = await startLoadGenerator();
+try {
+  const table = new Table({
+    head: [
+      'read',
+      'clients',
+      'bare /s',
+      'reader /s',
+      'reader / bare',
+      'bare p99 ms',
+      'reader p99 ms',
+      'p99 ratio',
+    ],
+  });
+  const timing = { warmUpMs: 300, measureMs: Number(values.seconds) * 1_000 };
+  for (const read of measured) {
+    const readerRequests = requestsOf(read, studio);
+    const bareRequests = [{ method: 'GET' as const, path: `/${read.name}`, body: null }];
+    for (const clients of values.clients.split(',').map(Number)) {
+      const pairs: { readonly bare: LoadResult; readonly reader: LoadResult }[] = [];
+      for (let round = 0; round < Number(values.rounds); round += 1) {
+        const ofBare = await load.run({ url: bare.url, requests: bareRequests, clients, ...timing });
+        const ofReader = await load.run({ url: reader.url, requests: readerRequests, clients, ...timing });
+        pairs.push({ bare: ofBare, reader: ofReader });
+      }
+      const middle = (of: (pair: (typeof pairs)[number]) => number): number => median(pairs.map(of));
+      table.push([
+        read.name,
+        clients,
+        middle((pair) => pair.bare.perSecond).toFixed(0),
+        middle((pair) => pair.reader.perSecond).toFixed(0),
+        middle((pair) => pair.reader.perSecond / pair.bare.perSecond).toFixed(2),
+        middle((pair) => pair.bare.p99Ms).toFixed(2),
+        middle((pair) => pair.reader.p99Ms).toFixed(2),
+        middle((pair) => pair.reader.p99Ms / pair.bare.p99Ms).toFixed(2),
+      ]);
+    }
+  }
+  console.log(table.toString());
+  console.log(`reader: ${((await reader.residentBytes()) / 1e6).toFixed(0)} MB resident`);
+} finally {
+  await load.stop();
+  await bare.stop();
+  await reader.stop();
+  await studios.stop();
+}
