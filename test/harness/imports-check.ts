@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs';
 
 /**
- * Who may import whom (see ARCHITECTURE.md). Keys are workspace names; a service or the command may import
+ * Who may import whom (see ARCHITECTURE.md). Keys are workspace names; a service, the command or `dev` may import
  * every package below it, and no service imports another. Tests may import the harness as well.
  */
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
@@ -19,7 +19,8 @@ const faults: string[] = [];
 for (const file of globSync('{packages,services}/*/**/*.ts', { exclude: ['**/node_modules/**'] })) {
   const [area, owner] = file.split('/') as [string, string];
   const isTest = file.endsWith('.test.ts');
-  const allowed = area === 'services' || owner === 'cli' ? PACKAGES : (ALLOWED[owner] ?? []);
+  const allowed =
+    area === 'services' || owner === 'cli' || owner === 'dev' ? PACKAGES : (ALLOWED[owner] ?? []);
   for (const match of readFileSync(file, 'utf8').matchAll(/from '@understudy\/([^/']+)/g)) {
     const target = match[1] ?? '';
     if (target === owner || allowed.includes(target) || (isTest && target === 'harness')) continue;

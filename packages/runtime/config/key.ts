@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 
 /** One configuration key: what it is for, what it may be, whether it must stay out of logs and help. */
@@ -19,6 +20,16 @@ export function text(initial: string, doc: string): Key<string> {
 /** Text that never appears in a log or in `--help`. */
 export function secret(initial: string, doc: string): Key<string> {
   return { schema: z.coerce.string(), initial, doc, secret: true };
+}
+
+/** A file that comes with the project, unless another is given: then its path, from the folder the process starts in. */
+export function shippedFile(initial: string, doc: string): Key<string> {
+  const schema = z
+    .string()
+    .transform((path) =>
+      path === initial ? fileURLToPath(new URL(`../../../${initial}`, import.meta.url)) : path,
+    );
+  return { schema, initial, doc, secret: false };
 }
 
 /** An http or https address, or empty. */

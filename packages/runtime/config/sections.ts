@@ -8,6 +8,7 @@ import {
   type Key,
   type Section,
   secret,
+  shippedFile,
   text,
   words,
 } from './key.ts';
@@ -50,7 +51,7 @@ export const SECTIONS = {
     ),
   },
   schema: {
-    file: text('schema/default.yaml', 'the part of the site’s schema that is kept'),
+    file: shippedFile('schema/default.yaml', 'the part of the site’s schema that is kept'),
   },
   log: {
     level: choice('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'least level that is logged'),
@@ -113,7 +114,10 @@ export const SECTIONS = {
   sandbox: {
     host: text('127.0.0.1', 'address that the sandbox site listens on'),
     port: integer(8020, PORT, 'port that the sandbox site listens on'),
-    schema: text('schema/sandbox-site.yaml', 'its schema: YAML of ours, or the JSON of a site’s schema_read'),
+    schema: shippedFile(
+      'schema/sandbox-site.yaml',
+      'its schema: YAML of ours, or the JSON of a site’s schema_read',
+    ),
     entitySchema: text('', 'with a JSON schema: the JSON of schema_entity_read'),
     scale: integer(2_000, { min: 0, max: 5_000_000 }, 'entities it is seeded with, about'),
     seed: integer(1, { min: 0, max: 2 ** 31 }, 'seed of its studio and its traffic'),
