@@ -127,6 +127,7 @@ export function readOf(
 export interface Api {
   readonly siteUrl: string;
   readonly readerUrl: string;
+  readonly databaseUrl: string;
   readonly sandbox: Sandbox;
   readonly replica: Replica;
   readonly logged: readonly string[];
@@ -204,6 +205,7 @@ export async function startApi(
   return {
     siteUrl: site.url,
     readerUrl: reader.url,
+    databaseUrl: database.url,
     sandbox: site.sandbox,
     replica,
     logged,

@@ -1,4 +1,5 @@
 import { ConfigError } from '@understudy/runtime/config/load';
+import { SiteUnavailable } from '@understudy/site-client/faults';
 
 /** What a subcommand ends with when the answer is "no": differences were found, something is not well. */
 export const EXIT_NO = 1;
@@ -22,9 +23,14 @@ export class CommandFailure extends Error {
   }
 }
 
+/** Of a connection that could not be made or broke, and SQLSTATE classes of a server that is not there for us. */
+const AWAY_CODES = /^(ECONN|ETIMEDOUT|ENOTFOUND|EHOSTUNREACH|EPIPE|08|57P)/;
+
 export function exitCodeOf(error: unknown): number | undefined {
   if (error instanceof CommandFailure) return error.exitCode;
   if (error instanceof ConfigError) return EXIT_CONFIG;
+  if (error instanceof SiteUnavailable) return EXIT_UNAVAILABLE;
+  if (AWAY_CODES.test((error as { code?: string } | null)?.code ?? '')) return EXIT_UNAVAILABLE;
   return undefined;
 }
 

@@ -19,9 +19,10 @@ export function spanText(ms: number): string {
   return `${Math.round(ms / HOUR_MS)} h`;
 }
 
-/** `1 event`, `3 events` */
+/** `1 event`, `3 events`; `1 entity`, `3 entities`. */
 export function countText(n: number, noun: string): string {
-  return `${numberText(n)} ${noun}${n === 1 ? '' : 's'}`;
+  const plural = noun.endsWith('y') ? `${noun.slice(0, -1)}ies` : `${noun}s`;
+  return `${numberText(n)} ${n === 1 ? noun : plural}`;
 }
 
 /** How much is done as a bar with its percentage. @param share from 0 to 1. */

@@ -54,6 +54,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       migrationsList: CONTROL_MIGRATIONS,
       schema: 'understudy',
       snapshot: false,
+      silent: true,
       transactional: true,
     },
   } as never) as MikroORM;

@@ -79,3 +79,13 @@ export async function dueRefreshTypes(q: Queryable): Promise<readonly string[]> 
   );
   return rows.map((row) => row.entity_type);
 }
+
+/** Whether one of the entities waits to be fetched, and its fetch has not failed yet. */
+export async function isRefreshPending(q: Queryable, type: string, ids: readonly number[]): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `select from understudy.refresh_request
+     where entity_type = $1 and entity_id = any($2::bigint[]) and attempts = 0 limit 1`,
+    [type, ids],
+  );
+  return rowCount !== 0;
+}

@@ -2,9 +2,10 @@ import type { Command } from 'commander';
 import type { CommandLine } from '../command-line.ts';
 import { registerConfig } from './config.ts';
 import { registerStatus } from './status.ts';
+import { registerVerify } from './verify.ts';
 
 /** Adds a subcommand to the program. */
 export type RegisterCommand = (program: Command, line: CommandLine) => void;
 
 /** Every subcommand, in the order of `--help`. Add one here and write it in a file of its own. */
-export const COMMANDS: readonly RegisterCommand[] = [registerStatus, registerConfig];
+export const COMMANDS: readonly RegisterCommand[] = [registerStatus, registerVerify, registerConfig];

@@ -1,0 +1,40 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type EntityRow, isEntityRef, type Json } from '@understudy/domain/entity';
+
+/** A field that the site and the replica answer differently; undefined: the key is not there. */
+export interface FieldDifference {
+  readonly site: Json | undefined;
+  readonly replica: Json | undefined;
+}
+
+const keyOf = (value: Json): string => (isEntityRef(value) ? `${value.type} ${value.id}` : '');
+
+/**
+ * A value as both sides can be compared: the site may add keys to a link (protocol §3.4), and promises no order of a
+ * list of links (§3.5).
+ */
+function comparable(value: Json | undefined): Json | undefined {
+  if (isEntityRef(value)) {
+    const { type, id, name } = value as unknown as { type: string; id: number; name?: Json };
+    return { type, id, name: name ?? null };
+  }
+  if (Array.isArray(value) && value.length > 0 && value.every(isEntityRef)) {
+    const links = value.map((link) => comparable(link as unknown as Json) as Json);
+    return links.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  }
+  return value;
+}
+
+/** The fields in which one entity differs, by name; empty where the answers are the same. */
+export function compareRows(
+  fields: readonly string[],
+  site: EntityRow,
+  replica: EntityRow,
+): Readonly<Record<string, FieldDifference>> {
+  const differences: Record<string, FieldDifference> = {};
+  for (const field of fields) {
+    const [theirs, ours] = [comparable(site[field]), comparable(replica[field])];
+    if (!isDeepStrictEqual(theirs, ours)) differences[field] = { site: theirs, replica: ours };
+  }
+  return differences;
+}
