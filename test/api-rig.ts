@@ -136,15 +136,9 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-/**
- * A reader over a scanned replica of a sandbox site, all in this process. Nobody follows the event log: what the
- * replica knows, it knows from the scan and from what the reader does.
- */
-export async function startApi(
-  options: { readonly env?: Readonly<Record<string, string>> } = {},
-): Promise<Api> {
-  const database = await createTestDatabase();
-  const site = await startSandboxSite({
+/** A sandbox site of its own; all of them are the same. */
+export async function startTestSite(): ReturnType<typeof startSandboxSite> {
+  return startSandboxSite({
     host: '127.0.0.1',
     port: 0,
     schema: parseSandboxYaml(await readFile(`${ROOT}schema/sandbox-site.yaml`, 'utf8')),
@@ -153,6 +147,17 @@ export async function startApi(
     writesPerSecond: 0,
     latencyMs: 0,
   });
+}
+
+/**
+ * A reader over a scanned replica of a sandbox site, all in this process. Nobody follows the event log: what the
+ * replica knows, it knows from the scan and from what the reader does.
+ */
+export async function startApi(
+  options: { readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Api> {
+  const database = await createTestDatabase();
+  const site = await startTestSite();
   const config = loadConfig({
     needs: ['site', 'database'],
     env: {

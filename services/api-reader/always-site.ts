@@ -8,13 +8,11 @@ const PER_USER = Buffer.from('current_user');
  * replica may answer.
  */
 export function whyAlwaysSites(call: ApiCall): string | null {
-  const { envelope, identity, body, headers } = call;
+  const { envelope, identity, body } = call;
   // How `authenticate_human_user` finds out whether a password is right (protocol §5.9): only the site may say so.
   if (identity.kind === 'user' && envelope.method === 'read' && typeOf(envelope.payload) === 'HumanUser')
     return 'authentication';
   if (body.includes(PER_USER)) return 'per-user';
-  // Display names in the language of whoever asks (protocol §1.1).
-  if (headers['locale'] !== undefined && envelope.method.startsWith('schema_')) return 'locale';
   return null;
 }
 
