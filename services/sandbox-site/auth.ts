@@ -1,7 +1,8 @@
 import type { Json } from '@understudy/domain/entity';
+import type { Entity } from './entity-table.ts';
 import type { Actor } from './event-log.ts';
 import type { Faults } from './faults.ts';
-import type { Entity, SiteData } from './site-data.ts';
+import type { SiteData } from './site-data.ts';
 import { SandboxFault } from './site-fault.ts';
 
 /** Keys and passwords of the sandbox's scripts and people; every person's password is `sandbox`. */
@@ -55,7 +56,7 @@ function who(
   const script = text('script_name');
   if (script !== null) {
     const found = [...data.all('ApiUser')].find(
-      (item) => !item.retired && item.values.get('firstname') === script,
+      (item) => !item.retired && item.stored('firstname') === script,
     );
     const key = Object.hasOwn(SCRIPT_KEYS, script) ? SCRIPT_KEYS[script] : undefined;
     if (
@@ -76,5 +77,5 @@ function who(
 }
 
 function findPerson(data: SiteData, login: string): Entity | undefined {
-  return [...data.all('HumanUser')].find((item) => !item.retired && item.values.get('login') === login);
+  return [...data.all('HumanUser')].find((item) => !item.retired && item.stored('login') === login);
 }

@@ -1,6 +1,7 @@
 import type { EntityRef, Json } from '@understudy/domain/entity';
+import type { StoredEntity } from './entity-table.ts';
 import type { SandboxField, SandboxType } from './sandbox-schema.ts';
-import type { Entity, SiteData } from './site-data.ts';
+import type { SiteData } from './site-data.ts';
 
 /** What the DisplayColumn of a field holds. */
 export function columnValues(type: SandboxType, field: SandboxField): Map<string, Json> {
@@ -31,22 +32,15 @@ export function addDisplayColumn(
   field: SandboxField,
   author: EntityRef,
   at: string,
-): Entity {
+): StoredEntity {
   const by = { type: author.type, id: author.id };
-  const column: Entity = {
-    type: 'DisplayColumn',
-    id: data.allocateId('DisplayColumn'),
-    retired: false,
-    values: new Map<string, Json>([
-      ...columnValues(type, field),
-      ['created_at', at],
-      ['created_by', by],
-      ['updated_at', at],
-      ['updated_by', by],
-    ]),
-  };
-  data.add(column);
-  return column;
+  return data.add('DisplayColumn', data.allocateId('DisplayColumn'), [
+    ...columnValues(type, field),
+    ['created_at', at],
+    ['created_by', by],
+    ['updated_at', at],
+    ['updated_by', by],
+  ]);
 }
 
 /** Adds the DisplayColumns of the whole schema, as a new site has them. */
@@ -58,10 +52,10 @@ export function addDisplayColumns(data: SiteData, author: EntityRef, at: string)
 }
 
 /** The DisplayColumn of a field that is there. @throws RangeError when it has none. */
-export function columnOf(data: SiteData, type: string, name: string): Entity {
+export function columnOf(data: SiteData, type: string, name: string): StoredEntity {
   for (const column of data.all('DisplayColumn')) {
-    const { values, retired } = column;
-    if (!retired && values.get('entity_type') === type && values.get('name') === name) return column;
+    const isIt = column.stored('entity_type') === type && column.stored('name') === name;
+    if (isIt && !column.retired) return column;
   }
   throw new RangeError(`${type}.${name} has no DisplayColumn`);
 }

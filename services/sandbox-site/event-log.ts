@@ -1,4 +1,5 @@
 import type { EntityRef, Json } from '@understudy/domain/entity';
+import type { LoggedEvent } from './event-table.ts';
 import type { Faults } from './faults.ts';
 import type { Random } from './random.ts';
 import type { SiteData } from './site-data.ts';
@@ -61,6 +62,13 @@ export class EventLog {
     } else publish();
   }
 
+  /** Adds one entry that no write made. @returns its id. */
+  add(event: Omit<LoggedEvent, 'id'>): number {
+    const id = this.allocate();
+    this.#data.events.publish({ ...event, id });
+    return id;
+  }
+
   /** Whether a write makes no events this time. */
   isSilent(): boolean {
     const { silentRate } = this.#faults();
@@ -72,26 +80,20 @@ export class EventLog {
   }
 
   #publish(id: number, draft: EventDraft, actor: Actor, at: string): void {
-    this.#data.add({
-      type: 'EventLogEntry',
+    this.#data.events.publish({
       id,
-      retired: false,
-      values: new Map<string, Json>([
-        ['event_type', `Shotgun_${draft.entity.type}_${draft.action}`],
-        ['attribute_name', draft.attribute],
-        ['entity', { type: draft.entity.type, id: draft.entity.id }],
-        ['project', draft.project as unknown as Json],
-        ['user', { type: actor.user.type, id: actor.user.id }],
-        [
-          'meta',
-          actor.sudoActualUser === null
-            ? draft.meta
-            : { ...draft.meta, sudo_actual_user: actor.sudoActualUser as unknown as Json },
-        ],
-        ['created_at', at],
-        ['description', draft.description],
-        ['session_uuid', actor.sessionUuid],
-      ]),
+      eventType: `Shotgun_${draft.entity.type}_${draft.action}`,
+      attribute: draft.attribute,
+      entity: draft.entity,
+      project: draft.project,
+      user: actor.user,
+      meta:
+        actor.sudoActualUser === null
+          ? draft.meta
+          : { ...draft.meta, sudo_actual_user: actor.sudoActualUser as unknown as Json },
+      createdAt: at,
+      description: draft.description,
+      sessionUuid: actor.sessionUuid,
     });
   }
 }

@@ -1,6 +1,7 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { isEntityRef, type Json } from '@understudy/domain/entity';
-import type { Entity, SiteData } from './site-data.ts';
+import type { Entity } from './entity-table.ts';
+import type { SiteView } from './site-view.ts';
 
 const ABSENT = Symbol('absent');
 
@@ -8,11 +9,11 @@ const ABSENT = Symbol('absent');
  * One row of a reply: `type`, `id` and the fields asked for; what the site does not know is left out silently
  * (protocol §3.4).
  */
-export function rowOf(data: SiteData, entity: Entity, fields: readonly string[]): Json {
+export function rowOf(view: SiteView, entity: Entity, fields: readonly string[]): Json {
   const row: Record<string, Json> = { type: entity.type, id: entity.id };
   for (const path of fields) {
     if (path === 'type' || path === 'id') continue;
-    const value = valueAt(data, entity, entity.type, path.split('.'));
+    const value = valueAt(view, entity, entity.type, path.split('.'));
     if (value !== ABSENT) row[path] = value;
   }
   return row;
@@ -20,36 +21,36 @@ export function rowOf(data: SiteData, entity: Entity, fields: readonly string[])
 
 /** The value at a dotted path; `entity` is undefined below a link that is null. */
 function valueAt(
-  data: SiteData,
+  view: SiteView,
   entity: Entity | undefined,
   type: string,
   segments: readonly string[],
 ): Json | typeof ABSENT {
   const [name = '', nextType, ...rest] = segments;
-  const field = data.field(type, name);
+  const field = view.field(type, name);
   if (field === undefined) return ABSENT;
   const { storage } = DATA_TYPES[field.dataType];
-  if (nextType === undefined) return entity === undefined ? null : data.value(entity, name);
+  if (nextType === undefined) return entity === undefined ? null : view.value(entity, name);
   if (storage !== 'link' || rest.length === 0) return ABSENT;
-  if (!data.schema.has(nextType)) return ABSENT;
+  if (view.type(nextType) === undefined) return ABSENT;
   if (field.validTypes.length > 0 && !field.validTypes.includes(nextType)) return ABSENT;
-  const link = entity === undefined ? null : data.value(entity, name);
-  const target = isEntityRef(link) && link.type === nextType ? data.find(link) : undefined;
-  return valueAt(data, target, nextType, rest);
+  const link = entity === undefined ? null : view.value(entity, name);
+  const target = isEntityRef(link) && link.type === nextType ? view.find(link) : undefined;
+  return valueAt(view, target, nextType, rest);
 }
 
 /** The value that a sort compares, or undefined where the site ignores the sort (protocol §3.4). */
-export function sortKey(data: SiteData, type: string, path: string): ((entity: Entity) => Json) | undefined {
+export function sortKey(view: SiteView, type: string, path: string): ((entity: Entity) => Json) | undefined {
   const segments = path.split('.');
   let at = type;
   for (let index = 0; index < segments.length; index += 2) {
-    const field = data.field(at, segments[index] ?? '');
+    const field = view.field(at, segments[index] ?? '');
     if (field === undefined || !DATA_TYPES[field.dataType].sortable) return undefined;
     const next = segments[index + 1];
     if (next === undefined) break;
     if (
       DATA_TYPES[field.dataType].storage !== 'link' ||
-      !data.schema.has(next) ||
+      view.type(next) === undefined ||
       index + 2 >= segments.length
     ) {
       return undefined;
@@ -57,7 +58,7 @@ export function sortKey(data: SiteData, type: string, path: string): ((entity: E
     at = next;
   }
   return (entity) => {
-    const value = valueAt(data, entity, entity.type, segments);
+    const value = valueAt(view, entity, entity.type, segments);
     if (value === ABSENT) return null;
     return isEntityRef(value) ? ((value as { name?: Json }).name ?? null) : value;
   };

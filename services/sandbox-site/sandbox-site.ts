@@ -1,22 +1,15 @@
-import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Json } from '@understudy/domain/entity';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import { type FastifyInstance, fastify } from 'fastify';
 import { adminRoutes } from './admin.ts';
-import { authenticate, type Sessions } from './auth.ts';
+import { handleApi } from './api.ts';
+import type { Sessions } from './auth.ts';
 import { addDisplayColumns } from './display-columns.ts';
 import { EventLog, wireTime } from './event-log.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
-import { read } from './methods/read.ts';
-import { schemaEntityRead, schemaFieldRead, schemaRead } from './methods/schema.ts';
-import { schemaFieldCreate, schemaFieldDelete, schemaFieldUpdate } from './methods/schema-write.ts';
-import { batch, write } from './methods/write.ts';
 import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
 import { BORN, seedStudio } from './seed.ts';
 import { SiteData } from './site-data.ts';
-import { badRequest, SandboxFault } from './site-fault.ts';
 import { playOne } from './traffic.ts';
 import { sessionOf } from './web-session.ts';
 
@@ -44,80 +37,8 @@ export interface Sandbox {
   writesPerSecond: number;
 }
 
-const INFO = {
-  version: [8, 60, 0],
-  full_version: [8, 60, 0, 0],
-  api_max_entities_per_page: 500,
-  s3_uploads_enabled: false,
-  s3_direct_uploads_enabled: false,
-  user_authentication_method: 'default',
-};
 const BODY_LIMIT_BYTES = 50_000_000;
 const TRAFFIC_TICK_MS = 50;
-
-/** Answers one call of the JSON API. @throws SandboxFault */
-function answer(sandbox: Sandbox, body: unknown): Json {
-  if (typeof body !== 'object' || body === null) throw badRequest('API invalid request');
-  const { method_name: method, params } = body as { method_name?: unknown; params?: unknown };
-  if (typeof method !== 'string') throw badRequest("API invalid/missing string 'method_name'");
-  if (method === 'info') return INFO;
-  if (!Array.isArray(params)) throw badRequest("API invalid/missing array 'params'");
-  const [auth, payload] = params;
-  const actor = authenticate(sandbox.data, sandbox.sessions, sandbox.faults, auth);
-  switch (method) {
-    case 'read':
-      return { results: read(sandbox.data, payload, new Date()) };
-    case 'create':
-    case 'update':
-    case 'delete':
-    case 'revive':
-      return { results: write(sandbox, actor, method, payload) };
-    case 'batch':
-      return { results: batch(sandbox, actor, payload) };
-    case 'schema_read':
-      return { results: schemaRead(sandbox.data, payload) };
-    case 'schema_entity_read':
-      return { results: schemaEntityRead(sandbox.data, payload) };
-    case 'schema_field_read':
-      return { results: schemaFieldRead(sandbox.data, payload) };
-    case 'schema_field_create':
-      return { results: schemaFieldCreate(sandbox, actor, payload) };
-    case 'schema_field_update':
-      return { results: schemaFieldUpdate(sandbox, actor, payload) };
-    case 'schema_field_delete':
-      return { results: schemaFieldDelete(sandbox, actor, payload) };
-    case 'get_session_token': {
-      const token = randomUUID();
-      const user = sandbox.data.find(actor.user);
-      if (user !== undefined) sandbox.sessions.set(token, user);
-      return { results: { session_id: token } };
-    }
-    default:
-      throw badRequest(`API unknown method '${method}'`);
-  }
-}
-
-async function handle(sandbox: Sandbox, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
-  const { faults, random } = sandbox;
-  if (faults.outage) {
-    request.raw.socket.destroy();
-    return reply.hijack();
-  }
-  if (faults.latencyMs > 0) await delay(faults.latencyMs);
-  if (faults.errorRate > 0 && random() < faults.errorRate) return reply.code(502).send('Bad Gateway');
-  let result: Json;
-  try {
-    result = answer(sandbox, request.body);
-  } catch (error) {
-    if (!(error instanceof SandboxFault)) throw error;
-    result = { exception: true, message: error.message, error_code: error.code };
-  }
-  if (faults.closeRate > 0 && random() < faults.closeRate) {
-    request.raw.socket.destroy();
-    return reply.hijack();
-  }
-  return reply.send(result);
-}
 
 /** Writes by itself, `writesPerSecond` on average. @returns what stops it. */
 function playTraffic(sandbox: Sandbox): () => void {
@@ -157,7 +78,7 @@ export async function startSandboxSite(
     writesPerSecond: options.writesPerSecond,
   };
   const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: 60_000 });
-  app.post('/api3/json', (request, reply) => handle(sandbox, request, reply));
+  app.post('/api3/json', (request, reply) => handleApi(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));
   app.get('/page/schema', async (request, reply) => {
     if (sessionOf(sandbox.sessions, request.headers.cookie) === undefined)

@@ -2,10 +2,11 @@ import type { DataTypeName } from '@understudy/domain/data-types/data-type';
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { isEntityRef, type Json } from '@understudy/domain/entity';
 import { addDisplayColumn, columnOf, columnValues } from './display-columns.ts';
+import type { Entity } from './entity-table.ts';
 import { type Actor, type EventDraft, type EventLog, wireTime } from './event-log.ts';
 import { acceptValue } from './field-input.ts';
 import { field as newField, type SandboxField, type SandboxType } from './sandbox-schema.ts';
-import type { Entity, SiteData } from './site-data.ts';
+import type { SiteData } from './site-data.ts';
 import { SandboxFault } from './site-fault.ts';
 
 interface Site {
@@ -137,7 +138,7 @@ export function retypeField(
 ): void {
   const changed = { ...field, dataType, validTypes, validValues: [], defaultValue: null, inverse: null };
   for (const entity of site.data.all(type.name)) {
-    const before = entity.values.get(field.name) ?? null;
+    const before = entity.stored(field.name);
     if (before !== null) site.data.set(entity, field.name, converted(site.data, type.name, changed, before));
   }
   replaceField(site, actor, type, field, changed);
@@ -191,7 +192,7 @@ export function deleteField(site: Site, actor: Actor, type: SandboxType, field: 
     owner.fields.delete(name);
     owner.trash.add(name);
     for (const entity of site.data.all(owner.name)) {
-      if (entity.values.has(name)) site.data.set(entity, name, null);
+      if (entity.stored(name) !== null) site.data.set(entity, name, null);
     }
     const column = columnOf(site.data, owner.name, name);
     events.deleted(column);

@@ -1,5 +1,6 @@
 import type { Json } from '@understudy/domain/entity';
 import { SCRIPT_KEYS } from './auth.ts';
+import { RULE_SET_CODES } from './permissions.ts';
 import { pick, pickNumber, type Random } from './random.ts';
 import type { SiteData } from './site-data.ts';
 
@@ -37,6 +38,9 @@ const STATUSES = ['wtg', 'rdy', 'ip', 'rev', 'fin', 'hld', 'omt'];
 const ASSET_TYPES = ['Character', 'Prop', 'Environment', 'Vehicle', 'FX'];
 const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 'a < b', 'fumée', 'plate'];
 
+/** Rule sets of the first people; the others are artists. */
+const PEOPLES_RULES = ['admin', 'artist', 'manager', 'vendor', 'client'];
+
 /** When the seeded studio was made; a fixed moment, so that the same seed gives the same data. */
 export const BORN = Date.UTC(2026, 0, 5, 9);
 
@@ -56,7 +60,7 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
       ['updated_at', at],
       ['updated_by', script],
     ];
-    data.add({ ...ref, retired: false, values: new Map<string, Json>([...standard, ...known]) });
+    data.add(type, ref.id, [...standard, ...known]);
     return ref;
   };
   const some = (refs: readonly Json[], most: number): Json => [
@@ -65,15 +69,16 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
   const text = (): string => `${pick(random, WORDS)} ${pick(random, WORDS)}`;
   const day = (): string => new Date(BORN + pickNumber(random, 300) * 86_400_000).toISOString().slice(0, 10);
 
-  const rules = ['admin', 'artist', 'api_admin'].map((code) =>
-    add('PermissionRuleSet', { code, display_name: code }),
+  const ruleSets = new Map(
+    RULE_SET_CODES.map((code) => [code, add('PermissionRuleSet', { code, display_name: code })]),
   );
+  const rules = (code: string): Json => ruleSets.get(code) ?? null;
   for (const name of Object.keys(SCRIPT_KEYS)) {
     add('ApiUser', {
       firstname: name,
       lastname: '1.0',
       generate_event_log_entries: true,
-      permission_rule_set: rules[2] ?? null,
+      permission_rule_set: rules(name === 'readonly' ? 'api_reader' : 'api_admin'),
     });
   }
   const departments = ['Animation', 'Lighting', 'Compositing'].map((name) =>
@@ -88,7 +93,7 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
       email: `user${index}@studio.example`,
       sg_status_list: 'act',
       department: pick(random, departments),
-      permission_rule_set: rules[index === 0 ? 0 : 1] ?? null,
+      permission_rule_set: rules(PEOPLES_RULES[index] ?? 'artist'),
     });
   });
   const groups = ['Leads', 'Artists'].map((code) => add('Group', { code, users: some(people, 5) }));

@@ -1,27 +1,20 @@
-import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { EntityLink, EntityRef, Json } from '@understudy/domain/entity';
-import { isEntityRef, refKey } from '@understudy/domain/entity';
+import { isEntityRef } from '@understudy/domain/entity';
+import { type Entity, type EntityRows, EntityTable, type StoredEntity } from './entity-table.ts';
+import { EventTable } from './event-table.ts';
+import { LinkIndex } from './link-index.ts';
 import type { SandboxField, SandboxSchema } from './sandbox-schema.ts';
 
-/** One entity as the sandbox keeps it: links as plain references, back-references not at all. */
-export interface Entity {
-  readonly type: string;
-  readonly id: number;
-  retired: boolean;
-  readonly values: Map<string, Json>;
-}
-
-/** Everything the sandbox site holds besides its event log, with the queries that everybody needs. */
+/** Everything the sandbox site holds, as it is stored; what a caller sees of it is a SiteView. */
 export class SiteData {
   readonly schema: SandboxSchema;
-  readonly #entities = new Map<string, Map<number, Entity>>();
-  /** `Task.entity` → key of target → ids of the Tasks that link to it, retired ones too. */
-  readonly #linkedFrom = new Map<string, Map<string, Set<number>>>();
+  readonly events = new EventTable();
+  readonly #tables = new Map<string, EntityTable>();
   readonly #lastIds = new Map<string, number>();
+  readonly #links = new LinkIndex((type) => this.rows(type));
 
   constructor(schema: SandboxSchema) {
     this.schema = schema;
-    for (const type of schema.keys()) this.#entities.set(type, new Map());
   }
 
   /** Takes the next id of a type; ids are never used twice, even when what took them is rolled back. */
@@ -31,30 +24,51 @@ export class SiteData {
     return id;
   }
 
-  add(entity: Entity): void {
-    const ofType = this.#entities.get(entity.type) ?? new Map<number, Entity>();
-    this.#entities.set(entity.type, ofType.set(entity.id, entity));
-    this.#lastIds.set(entity.type, Math.max(entity.id, this.#lastIds.get(entity.type) ?? 0));
-    for (const [name, value] of entity.values) this.#index(entity, name, value, 'add');
+  /** Highest id that was taken so far. */
+  lastId(type: string): number {
+    return this.#lastIds.get(type) ?? 0;
+  }
+
+  /** Says that ids up to this one are taken. */
+  takeIds(type: string, through: number): void {
+    this.#lastIds.set(type, Math.max(through, this.lastId(type)));
+  }
+
+  add(type: string, id: number, values: Iterable<readonly [string, Json]>): StoredEntity {
+    const entity = this.#table(type).create(id);
+    this.takeIds(type, id);
+    for (const [name, value] of values) this.set(entity, name, value);
+    return entity;
   }
 
   /** Takes a create back. */
-  remove(entity: Entity): void {
-    for (const [name, value] of entity.values) this.#index(entity, name, value, 'delete');
-    this.#entities.get(entity.type)?.delete(entity.id);
+  remove(entity: StoredEntity): void {
+    for (const [name] of [...entity.entries()]) this.set(entity, name, null);
+    this.#table(entity.type).remove(entity.id);
+  }
+
+  /** The entities of a type, retired ones too. */
+  rows(type: string): EntityRows {
+    return type === 'EventLogEntry' ? this.events : this.#table(type);
+  }
+
+  /** Every stored entity of a type, retired ones too, by ascending id. */
+  all(type: string): Iterable<StoredEntity> {
+    return this.#table(type).range(1, Number.MAX_SAFE_INTEGER);
   }
 
   find(ref: EntityRef): Entity | undefined {
-    return this.#entities.get(ref.type)?.get(ref.id);
+    return this.rows(ref.type).find(ref.id);
   }
 
-  /** Every entity of a type, retired ones too, by ascending id of creation. */
-  all(type: string): Iterable<Entity> {
-    return this.#entities.get(type)?.values() ?? [];
+  /** The entity to write to; entries of the event log are none. */
+  stored(ref: EntityRef): StoredEntity | undefined {
+    return this.#tables.get(ref.type)?.find(ref.id);
   }
 
   counts(): Record<string, number> {
-    return Object.fromEntries([...this.#entities].map(([type, ofType]) => [type, ofType.size]));
+    const types = [...this.schema.keys()];
+    return Object.fromEntries(types.map((type) => [type, this.rows(type).size]));
   }
 
   field(type: string, name: string): SandboxField | undefined {
@@ -62,79 +76,54 @@ export class SiteData {
   }
 
   /** Sets what is stored; links must be plain references. */
-  set(entity: Entity, name: string, value: Json): void {
-    this.#index(entity, name, entity.values.get(name) ?? null, 'delete');
-    entity.values.set(name, value);
-    this.#index(entity, name, value, 'add');
-  }
-
-  /** The value as a read gives it: dead links gone, lists ordered by id, back-references computed (protocol §3.4, §3.5). */
-  value(entity: Entity, name: string): Json {
-    if (name === 'id') return entity.id;
-    if (name === 'type') return entity.type;
-    if (name === 'cached_display_name') return this.displayName(entity);
-    const field = this.field(entity.type, name);
-    if (field === undefined) return null;
-    if (name === 'name' && field.readOnly) return this.displayName(entity);
-    const { storage } = DATA_TYPES[field.dataType];
-    if (storage === 'links') return this.links(entity, field) as unknown as Json;
-    const stored = entity.values.get(name) ?? null;
-    if (storage === 'link') return this.#link(stored) as unknown as Json;
-    if (field.dataType === 'checkbox') return stored ?? false;
-    if (field.dataType === 'password') return '*******';
-    return stored;
+  set(entity: StoredEntity, name: string, value: Json): void {
+    const before = entity.stored(name);
+    entity.put(name, value);
+    this.#links.changed(entity, name, before, value);
   }
 
   /** What a multi-entity field holds, alive, ordered by id and then type. */
   links(entity: Entity, field: SandboxField): EntityLink[] {
-    const refs =
-      field.inverse === null ? entity.values.get(field.name) : this.#sources(entity, field.inverse);
-    const links = (Array.isArray(refs) ? refs : []).flatMap((ref) => this.#link(ref) ?? []);
+    const refs = field.inverse === null ? entity.stored(field.name) : this.#sources(entity, field.inverse);
+    const links = (Array.isArray(refs) ? refs : []).flatMap((ref) => this.link(ref) ?? []);
     return links.sort((a, b) => a.id - b.id || (a.type < b.type ? -1 : 1));
   }
 
-  /** Ids of the entities whose `type.field` links to the entity, retired ones too. */
-  linkedFrom(target: EntityRef, type: string, field: string): readonly number[] {
-    return [...(this.#linkedFrom.get(`${type}.${field}`)?.get(refKey(target)) ?? [])];
-  }
-
-  displayName(entity: Entity): string | null {
-    const text = (name: string): string => String(entity.values.get(name) ?? '');
-    if (entity.type === 'HumanUser' || entity.type === 'ApiUser') {
-      return `${text('firstname')} ${text('lastname')}`.trim() || null;
-    }
-    if (entity.type === 'Delivery') return `#${entity.id}: ${text('title')}`;
-    const value = entity.values.get(this.schema.get(entity.type)?.identifier ?? 'code');
-    return typeof value === 'string' ? value : null;
-  }
-
-  /** The display name of what a reference leads to, null where that is gone. */
-  displayNameOf(ref: EntityRef): string | null {
-    const target = this.find(ref);
-    return target === undefined || target.retired ? null : this.displayName(target);
-  }
-
-  #sources(target: EntityRef, inverse: { type: string; field: string }): Json[] {
-    return this.linkedFrom(target, inverse.type, inverse.field).map((id) => ({ type: inverse.type, id }));
-  }
-
-  #link(ref: Json): EntityLink | null {
+  /** A stored link with its name; null where it leads to nothing alive (protocol §3.4). */
+  link(ref: Json): EntityLink | null {
     if (!isEntityRef(ref)) return null;
     const target = this.find(ref);
     if (target === undefined || target.retired) return null;
     return { type: ref.type, id: ref.id, name: this.displayName(target) };
   }
 
-  #index(entity: Entity, name: string, value: Json, change: 'add' | 'delete'): void {
-    const refs: readonly unknown[] = Array.isArray(value) ? value : [value];
-    for (const ref of refs) {
-      if (!isEntityRef(ref)) continue;
-      const path = `${entity.type}.${name}`;
-      const targets = this.#linkedFrom.get(path) ?? new Map<string, Set<number>>();
-      this.#linkedFrom.set(path, targets);
-      const sources = targets.get(refKey(ref)) ?? new Set<number>();
-      targets.set(refKey(ref), sources);
-      sources[change](entity.id);
+  /** Ids of the entities whose `type.field` links to the target, retired ones too. */
+  linkedFrom(target: EntityRef, type: string, field: string): readonly number[] {
+    return this.#links.ids(type, field, target);
+  }
+
+  displayName(entity: Entity): string | null {
+    const text = (name: string): string => String(entity.stored(name) ?? '');
+    if (entity.type === 'HumanUser' || entity.type === 'ApiUser') {
+      return `${text('firstname')} ${text('lastname')}`.trim() || null;
     }
+    if (entity.type === 'Delivery') return `#${entity.id}: ${text('title')}`;
+    const value = entity.stored(this.schema.get(entity.type)?.identifier ?? 'code');
+    return typeof value === 'string' ? value : null;
+  }
+
+  /** The display name of what a reference leads to, null where that is gone. */
+  displayNameOf(ref: EntityRef): string | null {
+    return this.link(ref as unknown as Json)?.name ?? null;
+  }
+
+  #sources(target: EntityRef, inverse: { type: string; field: string }): Json[] {
+    return this.linkedFrom(target, inverse.type, inverse.field).map((id) => ({ type: inverse.type, id }));
+  }
+
+  #table(type: string): EntityTable {
+    const table = this.#tables.get(type) ?? new EntityTable(type);
+    this.#tables.set(type, table);
+    return table;
   }
 }

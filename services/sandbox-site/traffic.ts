@@ -1,9 +1,9 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { Json } from '@understudy/domain/entity';
-import type { Actor } from './event-log.ts';
-import { batch, type WriteSite, write } from './methods/write.ts';
+import { type Caller, callerAs, type Site } from './caller.ts';
+import type { Entity } from './entity-table.ts';
+import { batch, write } from './methods/write.ts';
 import { pick, pickNumber, type Random } from './random.ts';
-import type { Entity } from './site-data.ts';
 import { SandboxFault } from './site-fault.ts';
 
 /** What artists and tools change, and how often. */
@@ -23,10 +23,10 @@ const TYPES = [
 ];
 
 /** Plays one believable write of a studio at work, through the same calls as the API. */
-export function playOne(site: WriteSite, random: Random): void {
-  const people = alive(site, 'HumanUser');
+export function playOne(site: Site, random: Random): void {
+  const people = alive(site, 'HumanUser').filter((person) => callerAs(site, person).rules.deletes);
   const user = people.length > 0 ? pick(random, people) : { type: 'ApiUser', id: 1 };
-  const actor: Actor = { user: { type: user.type, id: user.id }, sessionUuid: null, sudoActualUser: null };
+  const caller = callerAs(site, user);
   const type = pick(
     random,
     TYPES.filter((name) => site.data.schema.has(name)),
@@ -34,10 +34,10 @@ export function playOne(site: WriteSite, random: Random): void {
   const entities = alive(site, type);
   const dice = random();
   try {
-    if (entities.length === 0 || (dice < 0.12 && type !== 'HumanUser')) create(site, actor, type, random);
+    if (entities.length === 0 || (dice < 0.12 && type !== 'HumanUser')) create(site, caller, type, random);
     else if (dice < 0.17 && entities.length > 5 && type !== 'HumanUser') {
-      write(site, actor, 'delete', { type, id: pick(random, entities).id });
-    } else if (dice < 0.22) revive(site, actor, type, random);
+      write(site, caller, 'delete', { type, id: pick(random, entities).id });
+    } else if (dice < 0.22) revive(site, caller, type, random);
     else if (dice < 0.3) {
       const requests = Array.from({ length: 3 }, () => ({
         request_type: 'update',
@@ -45,9 +45,9 @@ export function playOne(site: WriteSite, random: Random): void {
         id: pick(random, entities).id,
         fields: [change(site, type, random)],
       }));
-      batch(site, actor, requests);
+      batch(site, caller, requests);
     } else
-      write(site, actor, 'update', {
+      write(site, caller, 'update', {
         type,
         id: pick(random, entities).id,
         fields: [change(site, type, random)],
@@ -58,11 +58,11 @@ export function playOne(site: WriteSite, random: Random): void {
   }
 }
 
-function alive(site: WriteSite, type: string): Entity[] {
+function alive(site: Site, type: string): Entity[] {
   return [...site.data.all(type)].filter((entity) => !entity.retired);
 }
 
-function create(site: WriteSite, actor: Actor, type: string, random: Random): void {
+function create(site: Site, caller: Caller, type: string, random: Random): void {
   const fields: { field_name: string; value: Json }[] = [];
   const projects = alive(site, 'Project');
   if (site.data.field(type, 'project') !== undefined && projects.length > 0) {
@@ -74,19 +74,19 @@ function create(site: WriteSite, actor: Actor, type: string, random: Random): vo
     if (!names.has(item.field_name)) fields.push(item);
     names.add(item.field_name);
   }
-  write(site, actor, 'create', { type, fields });
+  write(site, caller, 'create', { type, fields });
 }
 
-function revive(site: WriteSite, actor: Actor, type: string, random: Random): void {
+function revive(site: Site, caller: Caller, type: string, random: Random): void {
   const retired = [...site.data.all(type)].filter((entity) => entity.retired);
-  if (retired.length > 0) write(site, actor, 'revive', { type, id: pick(random, retired).id });
+  if (retired.length > 0) write(site, caller, 'revive', { type, id: pick(random, retired).id });
 }
 
 const ref = (entity: Entity): Json => ({ type: entity.type, id: entity.id });
 
 /** A new value for some writable field of the type. */
 function change(
-  site: WriteSite,
+  site: Site,
   type: string,
   random: Random,
 ): { field_name: string; value: Json; multi_entity_update_mode?: string } {

@@ -1,5 +1,5 @@
 import type { Sessions } from './auth.ts';
-import type { Entity } from './site-data.ts';
+import type { Entity } from './entity-table.ts';
 
 /** Who the browser's cookie `_session_id` says it is: the site's pages take a session token there (protocol §5.8, §5.10). */
 export function sessionOf(sessions: Sessions, cookie: string | undefined): Entity | undefined {

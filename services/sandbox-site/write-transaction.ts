@@ -1,10 +1,12 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { type EntityRef, isEntityRef, type Json, refKey } from '@understudy/domain/entity';
+import type { Caller, Site } from './caller.ts';
+import type { StoredEntity } from './entity-table.ts';
 import type { Actor, EventDraft, EventLog } from './event-log.ts';
 import { wireTime } from './event-log.ts';
 import { acceptValue } from './field-input.ts';
 import type { SandboxField } from './sandbox-schema.ts';
-import type { Entity, SiteData } from './site-data.ts';
+import type { SiteData } from './site-data.ts';
 import { badData, badRequest } from './site-fault.ts';
 
 export type UpdateMode = 'set' | 'add' | 'remove';
@@ -30,11 +32,11 @@ export class WriteTransaction {
   readonly #drafts: { id: number; draft: EventDraft }[] = [];
   readonly #now = wireTime(new Date());
 
-  constructor(data: SiteData, log: EventLog, actor: Actor) {
-    this.#data = data;
-    this.#log = log;
-    this.#actor = actor;
-    this.#silent = log.isSilent();
+  constructor(site: Site, caller: Caller) {
+    this.#data = site.data;
+    this.#log = site.log;
+    this.#actor = caller.actor;
+    this.#silent = !caller.isLogged || site.log.isSilent();
   }
 
   commit(): void {
@@ -45,9 +47,8 @@ export class WriteTransaction {
     for (const undo of this.#undo.reverse()) undo();
   }
 
-  create(type: string, values: ReadonlyMap<string, Json>): Entity {
-    const entity: Entity = { type, id: this.#data.allocateId(type), retired: false, values: new Map() };
-    this.#data.add(entity);
+  create(type: string, values: ReadonlyMap<string, Json>): StoredEntity {
+    const entity = this.#data.add(type, this.#data.allocateId(type), []);
     this.#undo.push(() => this.#data.remove(entity));
     const created = new Map<string, Json>([
       ['created_at', this.#now],
@@ -74,7 +75,7 @@ export class WriteTransaction {
   }
 
   /** Sets one field as the API's update does. @throws SandboxFault for unknown, read-only or illegal. */
-  setField(entity: Entity, name: string, value: Json, mode: UpdateMode, inCreate = false): void {
+  setField(entity: StoredEntity, name: string, value: Json, mode: UpdateMode, inCreate = false): void {
     const field = this.#data.field(entity.type, name);
     if (field === undefined) throw badRequest(`API update() ${entity.type}.${name} doesn't exist.`);
     if (field.readOnly || field.name === 'id')
@@ -90,7 +91,7 @@ export class WriteTransaction {
   }
 
   /** @returns whether it was alive. */
-  retire(entity: Entity): boolean {
+  retire(entity: StoredEntity): boolean {
     if (entity.retired) return false;
     const date = this.#now.replace('T', ' ').replace('Z', ' UTC');
     const about = this.#about(entity);
@@ -103,7 +104,7 @@ export class WriteTransaction {
     this.#touch(entity);
     for (const [type, field] of CASCADES[entity.type] ?? []) {
       for (const id of this.#data.linkedFrom(entity, type, field)) {
-        const linked = this.#data.find({ type, id });
+        const linked = this.#data.stored({ type, id });
         if (linked !== undefined) this.retire(linked);
       }
     }
@@ -111,7 +112,7 @@ export class WriteTransaction {
   }
 
   /** @returns whether it was retired. */
-  revive(entity: Entity): boolean {
+  revive(entity: StoredEntity): boolean {
     if (!entity.retired) return false;
     entity.retired = false;
     this.#undo.push(() => {
@@ -123,7 +124,7 @@ export class WriteTransaction {
     return true;
   }
 
-  #about(entity: Entity): Record<string, Json> {
+  #about(entity: StoredEntity): Record<string, Json> {
     return {
       class_name: entity.type,
       display_name: this.#data.displayName(entity),
@@ -133,7 +134,7 @@ export class WriteTransaction {
     };
   }
 
-  #retirementDate(entity: Entity, before: Json, after: Json): void {
+  #retirementDate(entity: StoredEntity, before: Json, after: Json): void {
     this.#event('Change', entity, 'retirement_date', {
       type: 'attribute_change',
       entity_type: entity.type,
@@ -145,8 +146,8 @@ export class WriteTransaction {
     });
   }
 
-  #setValue(entity: Entity, field: SandboxField, value: Json, inCreate: boolean): void {
-    const before = entity.values.get(field.name) ?? null;
+  #setValue(entity: StoredEntity, field: SandboxField, value: Json, inCreate: boolean): void {
+    const before = entity.stored(field.name);
     if (!inCreate && JSON.stringify(before) === JSON.stringify(value)) return;
     if (field.unique && value !== null) this.#assertUnique(entity, field, value);
     const wasShown = this.#shown(before);
@@ -167,7 +168,7 @@ export class WriteTransaction {
   }
 
   #setLinks(
-    entity: Entity,
+    entity: StoredEntity,
     field: SandboxField,
     refs: readonly EntityRef[],
     mode: UpdateMode,
@@ -186,7 +187,7 @@ export class WriteTransaction {
       for (const ref of removed) this.#relink(ref, field, field.inverse.field, entity, 'remove');
       return;
     }
-    const stored = (entity.values.get(field.name) ?? []) as unknown as EntityRef[];
+    const stored = (entity.stored(field.name) ?? []) as unknown as EntityRef[];
     const kept = stored.filter((ref) => !has(removed, ref));
     const after = [...kept, ...added.filter((ref) => !has(kept, ref))].map(({ type, id }) => ({ type, id }));
     this.#store(entity, field.name, after as unknown as Json);
@@ -209,10 +210,10 @@ export class WriteTransaction {
     owner: EntityRef,
     mirror: SandboxField,
     name: string,
-    target: Entity,
+    target: StoredEntity,
     mode: 'add' | 'remove',
   ): void {
-    const entity = this.#data.find(owner);
+    const entity = this.#data.stored(owner);
     const field = this.#data.field(owner.type, name);
     if (entity === undefined || field === undefined)
       throw badData(`${owner.type}.${name} is gone (${mirror.name})`);
@@ -224,13 +225,13 @@ export class WriteTransaction {
 
   /** Tells of the other side of a link: the event is the target's, its meta the changed entity's (protocol §6.3). */
   #backReference(
-    entity: Entity,
+    entity: StoredEntity,
     field: SandboxField,
     target: EntityRef,
     change: 'added' | 'removed',
     originalId: number | null,
   ): void {
-    const targetEntity = this.#data.find(target);
+    const targetEntity = this.#data.stored(target);
     if (targetEntity === undefined) return;
     for (const mirror of this.#data.schema.get(target.type)?.fields.values() ?? []) {
       if (mirror.inverse?.type !== entity.type || mirror.inverse.field !== field.name) continue;
@@ -250,27 +251,27 @@ export class WriteTransaction {
   }
 
   /** A Shot or Asset made with a task template gets its Tasks, of which the reply says nothing (protocol §5.1). */
-  #tasksFromTemplate(entity: Entity): void {
-    const template = entity.values.get('task_template') ?? null;
+  #tasksFromTemplate(entity: StoredEntity): void {
+    const template = entity.stored('task_template');
     if (!isEntityRef(template) || entity.type === 'Task') return;
     for (const id of this.#data.linkedFrom(template, 'Task', 'task_template')) {
-      const task = this.#data.find({ type: 'Task', id });
-      if (task === undefined || task.retired || isEntityRef(task.values.get('entity'))) continue;
+      const task = this.#data.stored({ type: 'Task', id });
+      if (task === undefined || task.retired || isEntityRef(task.stored('entity'))) continue;
       const values = new Map<string, Json>([
         ['entity', { type: entity.type, id: entity.id }],
         ['template_task', { type: 'Task', id }],
       ]);
       for (const name of ['content', 'step', 'sg_status_list', 'project']) {
-        const value = name === 'project' ? entity.values.get(name) : task.values.get(name);
-        if (value !== undefined && value !== null) values.set(name, value);
+        const value = name === 'project' ? entity.stored(name) : task.stored(name);
+        if (value !== null) values.set(name, value);
       }
       this.create('Task', values);
     }
   }
 
-  #assertUnique(entity: Entity, field: SandboxField, value: Json): void {
+  #assertUnique(entity: StoredEntity, field: SandboxField, value: Json): void {
     for (const other of this.#data.all(entity.type)) {
-      if (other === entity || other.retired || other.values.get(field.name) !== value) continue;
+      if (other === entity || other.retired || other.stored(field.name) !== value) continue;
       throw badData(
         `API create() CRUD ERROR #61: Create failed for [${entity.type}]. The value for the ${field.name} field is required to be unique. <br>`,
       );
@@ -288,26 +289,26 @@ export class WriteTransaction {
     };
   }
 
-  #store(entity: Entity, name: string, value: Json): void {
-    const before = entity.values.get(name) ?? null;
+  #store(entity: StoredEntity, name: string, value: Json): void {
+    const before = entity.stored(name);
     this.#data.set(entity, name, value);
     this.#undo.push(() => this.#data.set(entity, name, before));
   }
 
-  #touch(entity: Entity): void {
+  #touch(entity: StoredEntity): void {
     this.#store(entity, 'updated_at', this.#now);
     this.#store(entity, 'updated_by', { type: this.#actor.user.type, id: this.#actor.user.id });
   }
 
   #event(
     action: EventDraft['action'],
-    entity: Entity,
+    entity: StoredEntity,
     attribute: string | null,
     meta: Readonly<Record<string, Json>>,
   ): number | null {
     if (this.#silent) return null;
     const id = this.#log.allocate();
-    const project = entity.type === 'Project' ? entity : entity.values.get('project');
+    const project = entity.type === 'Project' ? entity : entity.stored('project');
     const name = this.#data.displayName(entity) ?? String(entity.id);
     this.#drafts.push({
       id,

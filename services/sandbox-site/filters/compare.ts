@@ -4,6 +4,8 @@ import { badRequest } from '../site-fault.ts';
 import { calendarSpan, parseSpan, shift } from './relative-time.ts';
 
 export interface Comparison {
+  /** The API method that is answered, for messages. */
+  readonly method: string;
   /** `Shot.code`, for messages. */
   readonly place: string;
   readonly relation: Relation;
@@ -53,7 +55,7 @@ function expectClass(comparison: Comparison, expected: string, fits: (value: Jso
             ? 'Hash'
             : rubyClass(value);
     throw badRequest(
-      `API read() ${comparison.place} expected [${expected}] data type(s) but got ${got}: ${JSON.stringify(value)}`,
+      `API ${comparison.method}() ${comparison.place} expected [${expected}] data type(s) but got ${got}: ${JSON.stringify(value)}`,
     );
   }
 }
@@ -130,7 +132,7 @@ function timeTest(comparison: Comparison, isDate: boolean): Test {
     const unit = relation.slice('in_calendar_'.length) as 'day' | 'week' | 'month' | 'year';
     if (values.length !== 1 || !Number.isSafeInteger(values[0])) {
       throw badRequest(
-        `API read() ${place} '${relation}' 'relation' expects a 1-element array: ${JSON.stringify(values)}`,
+        `API ${comparison.method}() ${place} '${relation}' 'relation' expects a 1-element array: ${JSON.stringify(values)}`,
       );
     }
     const [from, to] = calendarSpan(now, unit, values[0] as number).map((date) => date.getTime() / 1000) as [
@@ -140,7 +142,7 @@ function timeTest(comparison: Comparison, isDate: boolean): Test {
     return (v) => v !== null && moment(v) >= from && moment(v) < to;
   }
   if (relation === 'in_last' || relation === 'in_next') {
-    const { count, unit } = parseSpan(place, relation, values);
+    const { count, unit } = parseSpan(`API ${comparison.method}() ${place}`, relation, values);
     const other = shift(now, relation === 'in_last' ? -count : count, unit);
     const ends = [now, other].map((date) =>
       isDate ? date.toISOString().slice(0, 10) : `${date.toISOString().slice(0, 19)}Z`,
@@ -189,7 +191,7 @@ function linkTest(comparison: Comparison): (links: readonly EntityLink[]) => boo
   for (const value of values) {
     if (value === null || isEntityRef(value)) continue;
     throw badRequest(
-      `API read() ${place} invalid/missing entity hash string 'type': ${JSON.stringify(value)} Valid entity types: []`,
+      `API ${comparison.method}() ${place} invalid/missing entity hash string 'type': ${JSON.stringify(value)} Valid entity types: []`,
     );
   }
   return (links) =>
@@ -213,14 +215,16 @@ export function compare(family: FilterFamily, dataType: string, comparison: Comp
   const { relation, values, place } = comparison;
   if (SINGLE_VALUE.has(relation) && values.length !== 1) {
     throw badRequest(
-      `API read() '${relation}' 'relation' expects a 1-element array: ${JSON.stringify(values)}`,
+      `API ${comparison.method}() '${relation}' 'relation' expects a 1-element array: ${JSON.stringify(values)}`,
     );
   }
   if (relation === 'in' && values.length === 0) {
-    throw badRequest(`API read() 'in' 'relation' expects at least a 1-element array: []`);
+    throw badRequest(`API ${comparison.method}() 'in' 'relation' expects at least a 1-element array: []`);
   }
   if (relation === 'between' && values.length !== 2) {
-    throw badRequest(`API read() 'between' 'relation' expects a 2-element array: ${JSON.stringify(values)}`);
+    throw badRequest(
+      `API ${comparison.method}() 'between' 'relation' expects a 2-element array: ${JSON.stringify(values)}`,
+    );
   }
   switch (family) {
     case 'text':
@@ -248,6 +252,8 @@ export function compare(family: FilterFamily, dataType: string, comparison: Comp
       expectClass(comparison, 'NilClass', (v) => v === null);
       return (v) => v === null;
     default:
-      throw badRequest(`API read() ${place}'s '${dataType}' data type cannot be used in a filter.`);
+      throw badRequest(
+        `API ${comparison.method}() ${place}'s '${dataType}' data type cannot be used in a filter.`,
+      );
   }
 }

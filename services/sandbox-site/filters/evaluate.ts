@@ -1,9 +1,11 @@
 import type { Relation } from '@understudy/domain/data-types/data-type';
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { EntityLink, Json } from '@understudy/domain/entity';
-import type { Entity, SiteData } from '../site-data.ts';
+import type { Entity } from '../entity-table.ts';
 import { badRequest } from '../site-fault.ts';
+import type { SiteView } from '../site-view.ts';
 import { compare, NEGATIVE } from './compare.ts';
+import { FROM_PREFIX, linkingFrom, parseFromPath } from './from-path.ts';
 
 export type Predicate = (entity: Entity) => boolean;
 
@@ -19,74 +21,98 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
  * Turns a filter tree into a predicate (protocol §4), evaluated plainly entity by entity.
  * @throws SandboxFault for anything the site refuses.
  */
-export function predicate(data: SiteData, type: string, filter: unknown, now: Date, depth = 0): Predicate {
-  if (!isObject(filter)) throw badRequest("API read() invalid/missing 'filters'");
-  if (depth > MAX_DEPTH) throw badRequest('API read() filters are nested too deeply');
+export function predicate(view: SiteView, type: string, filter: unknown, depth = 0): Predicate {
+  if (!isObject(filter)) throw badRequest(`API ${view.method}() invalid/missing 'filters'`);
+  if (depth > MAX_DEPTH) throw badRequest(`API ${view.method}() filters are nested too deeply`);
   if ('conditions' in filter || 'logical_operator' in filter) {
     const operator = filter['logical_operator'];
     if (operator !== 'and' && operator !== 'or')
       throw badRequest(`Invalid logical operator: ${String(operator)}`);
-    if (!Array.isArray(filter['conditions'])) throw badRequest("API read() invalid/missing 'conditions'");
-    const parts = filter['conditions'].map((condition) => predicate(data, type, condition, now, depth + 1));
+    if (!Array.isArray(filter['conditions']))
+      throw badRequest(`API ${view.method}() invalid/missing 'conditions'`);
+    const parts = filter['conditions'].map((condition) => predicate(view, type, condition, depth + 1));
     if (parts.length === 0) return () => true;
     return operator === 'and'
       ? (entity) => parts.every((part) => part(entity))
       : (entity) => parts.some((part) => part(entity));
   }
   const { path, relation, values } = filter;
-  if (typeof path !== 'string') throw badRequest("API read() invalid/missing 'path'");
-  if (typeof relation !== 'string') throw badRequest("API read() invalid/missing 'relation'");
-  if (!Array.isArray(values)) throw badRequest("API read() invalid/missing 'values'");
-  return leafPredicate(data, type, path, path.split('.'), relation as Relation, values as Json[], now);
+  if (typeof path !== 'string') throw badRequest(`API ${view.method}() invalid/missing 'path'`);
+  if (typeof relation !== 'string') throw badRequest(`API ${view.method}() invalid/missing 'relation'`);
+  if (!Array.isArray(values)) throw badRequest(`API ${view.method}() invalid/missing 'values'`);
+  if (path.startsWith(FROM_PREFIX))
+    return fromPredicate(view, type, path, relation as Relation, values as Json[]);
+  return leafPredicate(view, type, path, path.split('.'), relation as Relation, values as Json[]);
+}
+
+/** A reverse lookup behaves as a list of links does: at least one has it, or for negative relations none. */
+function fromPredicate(
+  view: SiteView,
+  type: string,
+  path: string,
+  relation: Relation,
+  values: readonly Json[],
+): Predicate {
+  const from = parseFromPath(view, type, path);
+  const positive = NEGATIVE[relation];
+  const inner = leafPredicate(view, from.type, path, from.rest, positive ?? relation, values);
+  return (entity) => linkingFrom(view, from, entity).some(inner) === (positive === undefined);
 }
 
 function leafPredicate(
-  data: SiteData,
+  view: SiteView,
   type: string,
   path: string,
   segments: readonly string[],
   relation: Relation,
   values: readonly Json[],
-  now: Date,
 ): Predicate {
   const [name = '', nextType, ...rest] = segments;
-  const field = data.field(type, name);
+  const field = view.field(type, name);
   if (field === undefined || segments.length > 2 * MAX_HOPS)
-    throw badRequest(`API read() ${type}.${path} doesn't exist.`);
+    throw badRequest(`API ${view.method}() ${type}.${path} doesn't exist.`);
   const dataType = DATA_TYPES[field.dataType];
   if (nextType === undefined) {
     const place = `${type}.${name}`;
     if (dataType.relations.length === 0) {
-      throw badRequest(`API read() ${place}'s '${dataType.name}' data type cannot be used in a filter.`);
+      throw badRequest(
+        `API ${view.method}() ${place}'s '${dataType.name}' data type cannot be used in a filter.`,
+      );
     }
     if (!dataType.relations.includes(relation)) {
       throw badRequest(
-        `API read() ${place}'s '${dataType.name}' data type doesn't support '${relation}' 'relation'\nValid relations: ${JSON.stringify(dataType.relations)}`,
+        `API ${view.method}() ${place}'s '${dataType.name}' data type doesn't support '${relation}' 'relation'\nValid relations: ${JSON.stringify(dataType.relations)}`,
       );
     }
-    const test = compare(dataType.family, dataType.name, { place, relation, values, now });
-    return (entity) => test(data.value(entity, name));
+    const test = compare(dataType.family, dataType.name, {
+      method: view.method,
+      place,
+      relation,
+      values,
+      now: view.now,
+    });
+    return (entity) => test(view.value(entity, name));
   }
   const isLinks = dataType.storage === 'links';
-  if ((dataType.storage !== 'link' && !isLinks) || rest.length === 0 || !data.schema.has(nextType)) {
-    throw badRequest(`API read() ${type}.${path} doesn't exist.`);
+  if ((dataType.storage !== 'link' && !isLinks) || rest.length === 0 || view.type(nextType) === undefined) {
+    throw badRequest(`API ${view.method}() ${type}.${path} doesn't exist.`);
   }
   const targets = (entity: Entity): Entity[] => {
-    const value = data.value(entity, name);
+    const value = view.value(entity, name);
     const links = (Array.isArray(value) ? value : value === null ? [] : [value]) as unknown as EntityLink[];
-    return links.flatMap((link) => (link.type === nextType ? (data.find(link) ?? []) : []));
+    return links.flatMap((link) => (link.type === nextType ? (view.find(link) ?? []) : []));
   };
   const positive = NEGATIVE[relation];
   if (isLinks && positive !== undefined) {
     // Through a list of links the negation moves outside: "no linked entity has" (protocol §4.3).
-    const inner = leafPredicate(data, nextType, rest.join('.'), rest, positive, values, now);
+    const inner = leafPredicate(view, nextType, rest.join('.'), rest, positive, values);
     return (entity) => !targets(entity).some(inner);
   }
-  const inner = leafPredicate(data, nextType, rest.join('.'), rest, relation, values, now);
+  const inner = leafPredicate(view, nextType, rest.join('.'), rest, relation, values);
   if (isLinks) return (entity) => targets(entity).some(inner);
   // A link that is null, or to another type, leaves the leaf with null to compare, as a left join does.
-  const nothing: Entity = { type: nextType, id: 0, retired: false, values: new Map() };
-  const onNull = nullPredicate(data, nextType, rest, relation, values, now);
+  const nothing: Entity = { type: nextType, id: 0, retired: false, stored: () => null };
+  const onNull = nullPredicate(view, nextType, rest, relation, values);
   return (entity) => {
     const [target] = targets(entity);
     return target === undefined ? onNull(nothing) : inner(target);
@@ -95,21 +121,26 @@ function leafPredicate(
 
 /** The leaf on an entity that is not there: every field along the path is null or empty. */
 function nullPredicate(
-  data: SiteData,
+  view: SiteView,
   type: string,
   segments: readonly string[],
   relation: Relation,
   values: readonly Json[],
-  now: Date,
 ): Predicate {
   const [name = '', nextType, ...rest] = segments;
-  const field = data.field(type, name);
+  const field = view.field(type, name);
   if (field === undefined) return () => false;
   const dataType = DATA_TYPES[field.dataType];
   if (nextType !== undefined) {
     if (dataType.storage === 'links') return () => NEGATIVE[relation] !== undefined;
-    return nullPredicate(data, nextType, rest, relation, values, now);
+    return nullPredicate(view, nextType, rest, relation, values);
   }
-  const test = compare(dataType.family, dataType.name, { place: `${type}.${name}`, relation, values, now });
+  const test = compare(dataType.family, dataType.name, {
+    method: view.method,
+    place: `${type}.${name}`,
+    relation,
+    values,
+    now: view.now,
+  });
   return () => test(dataType.storage === 'links' ? [] : null);
 }

@@ -11,18 +11,18 @@ export function parseSpan(
 ): { count: number; unit: Unit } {
   if (values.length !== 2) {
     throw badRequest(
-      `API read() ${place} '${relation}' 'relation' expects a 2-element array: ${JSON.stringify(values)}`,
+      `${place} '${relation}' 'relation' expects a 2-element array: ${JSON.stringify(values)}`,
     );
   }
   const [count, unit] = values;
   if (!Number.isSafeInteger(count) || (count as number) < 1) {
     throw badRequest(
-      `API read() ${place} '${relation}' 'relation' expects a positive integer: ${JSON.stringify(count)}`,
+      `${place} '${relation}' 'relation' expects a positive integer: ${JSON.stringify(count)}`,
     );
   }
   if (!UNITS.includes(unit as Unit)) {
     throw badRequest(
-      `API read() ${place} '${relation}' 'relation' doesn't support the '${String(unit)}' time unit Valid time units: ${JSON.stringify(UNITS)}`,
+      `${place} '${relation}' 'relation' doesn't support the '${String(unit)}' time unit Valid time units: ${JSON.stringify(UNITS)}`,
     );
   }
   return { count: count as number, unit: unit as Unit };

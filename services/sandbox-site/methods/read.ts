@@ -1,72 +1,83 @@
 import type { Json } from '@understudy/domain/entity';
+import { candidates } from '../candidates.ts';
+import type { Entity } from '../entity-table.ts';
 import { predicate } from '../filters/evaluate.ts';
+import { presetPredicates } from '../filters/presets.ts';
 import { rowOf, sortKey } from '../rows.ts';
-import type { Entity, SiteData } from '../site-data.ts';
 import { badRequest } from '../site-fault.ts';
+import type { SiteView } from '../site-view.ts';
 
 const collator = new Intl.Collator('en-US');
+const EVERYTHING: Json = { logical_operator: 'and', conditions: [] };
+
+export type TypedPayload = Readonly<Record<string, Json>> & { readonly type: string };
 
 /** @returns the payload as an object with a known entity type. @throws SandboxFault 103 */
-export function typedPayload(
-  data: SiteData,
-  method: string,
-  payload: unknown,
-): Readonly<Record<string, Json>> & { type: string } {
+export function typedPayload(view: SiteView, payload: unknown): TypedPayload {
+  const { method } = view;
   if (typeof payload !== 'object' || payload === null || Array.isArray(payload)) {
     throw badRequest(`API ${method}() invalid/missing payload`);
   }
   const type = (payload as Record<string, unknown>)['type'];
   if (typeof type !== 'string')
     throw badRequest(`API ${method}() invalid/missing string 'type':\n${JSON.stringify(payload)}`);
-  if (!data.schema.has(type))
+  if (view.type(type) === undefined)
     throw badRequest(`API ${method}() invalid/missing string entity 'type': ${type}`);
-  return payload as Readonly<Record<string, Json>> & { type: string };
+  return payload as TypedPayload;
 }
 
-/** Entities that a read or summarize is about: alive or retired, filtered, archived projects left out if asked. */
-export function matching(
-  data: SiteData,
-  payload: Readonly<Record<string, Json>> & { type: string },
-  now: Date,
-): Entity[] {
+/**
+ * Entities that a read or summarize is about, in id order: alive or retired, filtered, archived projects left out if
+ * asked.
+ */
+export function* matching(view: SiteView, payload: TypedPayload, descending = false): Iterable<Entity> {
   const wanted = payload['return_only'] === 'retired';
-  const test = predicate(
-    data,
-    payload.type,
-    payload['filters'] ?? { logical_operator: 'and', conditions: [] },
-    now,
-  );
+  const filter = payload['filters'] ?? EVERYTHING;
+  const tests = [
+    predicate(view, payload.type, filter),
+    ...presetPredicates(view, payload.type, payload['additional_filter_presets']),
+  ];
   const hideArchived = payload['include_archived_projects'] === false;
-  const found: Entity[] = [];
-  for (const entity of data.all(payload.type)) {
-    if (entity.retired !== wanted || !test(entity)) continue;
-    if (hideArchived && isInArchivedProject(data, entity)) continue;
-    found.push(entity);
+  for (const entity of candidates(view, payload.type, filter, descending)) {
+    if (entity.retired !== wanted || !view.sees(entity) || !tests.every((test) => test(entity))) continue;
+    if (hideArchived && isInArchivedProject(view, entity)) continue;
+    yield entity;
   }
-  return found;
 }
 
-function isInArchivedProject(data: SiteData, entity: Entity): boolean {
-  const project = data.field(entity.type, 'project') === undefined ? null : data.value(entity, 'project');
-  if (project === null) return false;
-  return data.find(project as { type: string; id: number })?.values.get('archived') === true;
+function isInArchivedProject(view: SiteView, entity: Entity): boolean {
+  const field = view.field(entity.type, 'project');
+  const project = field === undefined ? null : view.data.link(entity.stored('project'));
+  return project !== null && view.data.find(project)?.stored('archived') === true;
 }
 
-function compareValues(a: Json, b: Json): number {
+export function compareValues(a: Json, b: Json): number {
   if (typeof a === 'string' && typeof b === 'string') return collator.compare(a, b);
   return Number(a) - Number(b);
 }
 
-/** Sorts as protocol §3.4 says: unknown sorts ignored, nulls last ascending and first descending, id breaks ties. */
-function sorted(data: SiteData, type: string, entities: Entity[], sorts: Json): Entity[] {
-  const keys = (Array.isArray(sorts) ? sorts : []).flatMap((sort) => {
-    const { field_name: name, direction } = sort as { field_name?: string; direction?: string };
-    const key = typeof name === 'string' ? sortKey(data, type, name) : undefined;
-    return key === undefined ? [] : [{ key, sign: direction === 'desc' ? -1 : 1 }];
+interface SortKey {
+  readonly field: string;
+  readonly key: (entity: Entity) => Json;
+  readonly sign: 1 | -1;
+}
+
+/** Sorts on what is unknown or cannot be sorted are ignored (protocol §3.4). */
+function sortKeys(view: SiteView, type: string, sorts: Json | undefined): readonly SortKey[] {
+  return (Array.isArray(sorts) ? sorts : []).flatMap((sort) => {
+    const { field_name: field, direction } = sort as { field_name?: string; direction?: string };
+    const key = typeof field === 'string' ? sortKey(view, type, field) : undefined;
+    if (key === undefined || typeof field !== 'string') return [];
+    return [{ field, key, sign: direction === 'desc' ? -1 : 1 } as const];
   });
-  return entities.sort((a, b) => {
-    for (const { key, sign } of keys) {
-      const [x, y] = [key(a), key(b)];
+}
+
+/** Nulls come last ascending and first descending, the id breaks ties (protocol §3.4). */
+function sorted(entities: Iterable<Entity>, keys: readonly SortKey[]): Entity[] {
+  const decorated = [...entities].map((entity) => ({ entity, values: keys.map(({ key }) => key(entity)) }));
+  decorated.sort((a, b) => {
+    for (const [index, { sign }] of keys.entries()) {
+      const [x = null, y = null] = [a.values[index], b.values[index]];
       if (x === null || y === null) {
         if (x === y) continue;
         return (x === null ? 1 : -1) * sign;
@@ -74,25 +85,52 @@ function sorted(data: SiteData, type: string, entities: Entity[], sorts: Json): 
       const order = compareValues(x, y) * sign;
       if (order !== 0) return order;
     }
-    return a.id - b.id;
+    return a.entity.id - b.entity.id;
   });
+  return decorated.map(({ entity }) => entity);
+}
+
+interface Page {
+  readonly size: number;
+  readonly current: number;
+}
+
+/** More rows a page than the site gives; the real bound is not known (protocol §9). */
+const PAGE_SIZE_MAX = 5_000;
+
+function pageOf(view: SiteView, payload: TypedPayload): Page {
+  const paging = (payload['paging'] ?? {}) as { entities_per_page?: unknown; current_page?: unknown };
+  const { entities_per_page: size, current_page: current } = paging;
+  const asked = JSON.stringify(payload);
+  if (!Number.isSafeInteger(size) || (size as number) < 1 || (size as number) > PAGE_SIZE_MAX) {
+    throw badRequest(`API ${view.method}() invalid/missing integer 'paging' 'entities_per_page':\n${asked}`);
+  }
+  if (!Number.isSafeInteger(current) || (current as number) < 1) {
+    throw badRequest(`API ${view.method}() invalid/missing integer 'paging' 'current_page':\n${asked}`);
+  }
+  return { size: size as number, current: current as number };
+}
+
+/** Takes the rows of a page, and walks no further than it must to know whether there are more. */
+function takePage(
+  entities: Iterable<Entity>,
+  { size, current }: Page,
+  countAll: boolean,
+): { readonly rows: Entity[]; readonly seen: number } {
+  const rows: Entity[] = [];
+  let seen = 0;
+  for (const entity of entities) {
+    seen += 1;
+    if (seen > (current - 1) * size && seen <= current * size) rows.push(entity);
+    if (!countAll && seen > current * size) break;
+  }
+  return { rows, seen };
 }
 
 /** `read` (protocol §3). */
-export function read(data: SiteData, rawPayload: unknown, now: Date): Json {
-  const payload = typedPayload(data, 'read', rawPayload);
-  const paging = (payload['paging'] ?? {}) as { entities_per_page?: unknown; current_page?: unknown };
-  const { entities_per_page: size, current_page: page } = paging;
-  if (!Number.isSafeInteger(size) || (size as number) < 1) {
-    throw badRequest(
-      `API read() invalid/missing integer 'paging' 'entities_per_page':\n${JSON.stringify(payload)}`,
-    );
-  }
-  if (!Number.isSafeInteger(page) || (page as number) < 1) {
-    throw badRequest(
-      `API read() invalid/missing integer 'paging' 'current_page':\n${JSON.stringify(payload)}`,
-    );
-  }
+export function read(view: SiteView, rawPayload: unknown): Json {
+  const payload = typedPayload(view, rawPayload);
+  const page = pageOf(view, payload);
   const returnOnly = payload['return_only'] ?? 'active';
   if (returnOnly !== 'active' && returnOnly !== 'retired') {
     throw badRequest(`API read() invalid 'return_only': ${JSON.stringify(returnOnly)}`);
@@ -101,22 +139,26 @@ export function read(data: SiteData, rawPayload: unknown, now: Date): Json {
   if (!Array.isArray(fields) || !fields.every((field) => typeof field === 'string')) {
     throw badRequest("API read() invalid/missing array 'return_fields'");
   }
-  if (payload['additional_filter_presets'] !== undefined) {
-    throw badRequest('API read() additional_filter_presets: unknown preset');
-  }
-  const found = sorted(data, payload.type, matching(data, payload, now), payload['sorts'] ?? null);
-  const [perPage, current] = [size as number, page as number];
-  const entities = found
-    .slice((current - 1) * perPage, current * perPage)
-    .map((entity) => rowOf(data, entity, fields as string[]));
+  const withCounts = payload['return_paging_info'] === true;
+  const keys = sortKeys(view, payload.type, payload['sorts']);
+  const [first] = keys;
+  // In id order the walk can end with the page.
+  const byId = first === undefined || first.field === 'id';
+  const found = byId ? matching(view, payload, first?.sign === -1) : sorted(matching(view, payload), keys);
+  const { rows, seen } = takePage(found, page, withCounts);
   return {
-    entities,
-    paging_info: {
-      current_page: found.length === 0 ? 0 : current,
-      page_count: Math.ceil(found.length / perPage),
-      entity_count: found.length,
-      entities_per_page: perPage,
-      has_next_page: current * perPage < found.length,
-    },
+    entities: rows.map((entity) => rowOf(view, entity, fields as string[])),
+    paging_info: withCounts
+      ? {
+          current_page: seen === 0 ? 0 : page.current,
+          page_count: Math.ceil(seen / page.size),
+          entity_count: seen,
+          entities_per_page: page.size,
+        }
+      : {
+          current_page: page.current,
+          entities_per_page: page.size,
+          has_next_page: seen > page.current * page.size,
+        },
   };
 }

@@ -1,12 +1,11 @@
 import { isDataTypeName } from '@understudy/domain/data-types/registry';
 import type { Json } from '@understudy/domain/entity';
-import type { Actor } from '../event-log.ts';
+import type { Caller, Site } from '../caller.ts';
 import type { SandboxField, SandboxType } from '../sandbox-schema.ts';
 import { createField, deleteField, updateField } from '../schema-change.ts';
-import { badRequest } from '../site-fault.ts';
+import { badData, badRequest } from '../site-fault.ts';
 import { typedPayload } from './read.ts';
 import { projectOf } from './schema.ts';
-import type { WriteSite } from './write.ts';
 
 /** Data types that nobody can make a field of over the API. */
 const BUILT_IN_ONLY: ReadonlySet<string> = new Set([
@@ -62,8 +61,15 @@ function changesOf(method: string, properties: ReadonlyMap<string, Json>): Parti
   };
 }
 
-function typeOf(site: WriteSite, method: string, raw: unknown): { type: SandboxType; payload: Payload } {
-  const payload = typedPayload(site.data, method, raw);
+function typeOf(
+  site: Site,
+  caller: Caller,
+  method: string,
+  raw: unknown,
+): { type: SandboxType; payload: Payload } {
+  if (!caller.rules.schema)
+    throw badData(`API ${method}() not permitted for this user. Rule: ${caller.rules.code}`);
+  const payload = typedPayload(caller.view(method), raw);
   const type = site.data.schema.get(payload.type);
   if (type === undefined || type.internal) throw badRequest(`API ${method}() no type ${payload.type}`);
   return { type, payload };
@@ -79,9 +85,9 @@ function fieldOf(method: string, type: SandboxType, payload: Payload): SandboxFi
 }
 
 /** `schema_field_create` (protocol §5.8). @returns the new field's name. */
-export function schemaFieldCreate(site: WriteSite, actor: Actor, raw: unknown): Json {
+export function schemaFieldCreate(site: Site, caller: Caller, raw: unknown): Json {
   const method = 'schema_field_create';
-  const { type, payload } = typeOf(site, method, raw);
+  const { type, payload } = typeOf(site, caller, method, raw);
   const dataType = payload['data_type'];
   if (typeof dataType !== 'string' || !isDataTypeName(dataType) || BUILT_IN_ONLY.has(dataType)) {
     throw badRequest(`API ${method}() invalid/missing string 'data_type': ${JSON.stringify(dataType)}`);
@@ -93,7 +99,7 @@ export function schemaFieldCreate(site: WriteSite, actor: Actor, raw: unknown): 
   for (const target of changes.validTypes ?? []) {
     if (!site.data.schema.has(target)) throw badRequest(`API ${method}() no entity type '${target}'`);
   }
-  return createField(site, actor, type, freeName(type, changes.displayName), dataType, changes).name;
+  return createField(site, caller.actor, type, freeName(type, changes.displayName), dataType, changes).name;
 }
 
 /** `My L` → `sg_my_l`; a name that is taken, or was once, gets `_1`, `_2`… */
@@ -112,9 +118,9 @@ function freeName(type: SandboxType, displayName: string): string {
 }
 
 /** `schema_field_update`. */
-export function schemaFieldUpdate(site: WriteSite, actor: Actor, raw: unknown): Json {
+export function schemaFieldUpdate(site: Site, caller: Caller, raw: unknown): Json {
   const method = 'schema_field_update';
-  const { type, payload } = typeOf(site, method, raw);
+  const { type, payload } = typeOf(site, caller, method, raw);
   const field = fieldOf(method, type, payload);
   const projectId = projectOf(site.data, method, payload);
   const properties = propertiesOf(method, payload);
@@ -123,21 +129,23 @@ export function schemaFieldUpdate(site: WriteSite, actor: Actor, raw: unknown): 
   if (visible !== undefined) {
     if (projectId === null) throw badRequest(`API ${method}() 'visible' can only be set for a project`);
     const others = field.hiddenIn.filter((id) => id !== projectId);
-    updateField(site, actor, type, field, { hiddenIn: visible === false ? [...others, projectId] : others });
+    updateField(site, caller.actor, type, field, {
+      hiddenIn: visible === false ? [...others, projectId] : others,
+    });
   }
   const current = type.fields.get(field.name) ?? field;
-  if (properties.size > 0) updateField(site, actor, type, current, changesOf(method, properties));
+  if (properties.size > 0) updateField(site, caller.actor, type, current, changesOf(method, properties));
   return true;
 }
 
 /** `schema_field_delete`. */
-export function schemaFieldDelete(site: WriteSite, actor: Actor, raw: unknown): Json {
+export function schemaFieldDelete(site: Site, caller: Caller, raw: unknown): Json {
   const method = 'schema_field_delete';
-  const { type, payload } = typeOf(site, method, raw);
+  const { type, payload } = typeOf(site, caller, method, raw);
   const field = fieldOf(method, type, payload);
   if (!field.name.startsWith('sg_') && !field.name.includes('_sg_')) {
     throw badRequest(`API ${method}() ${type.name}.${field.name} can not be deleted.`);
   }
-  deleteField(site, actor, type, field);
+  deleteField(site, caller.actor, type, field);
   return true;
 }

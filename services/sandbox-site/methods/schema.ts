@@ -3,6 +3,7 @@ import { isEntityRef, type Json } from '@understudy/domain/entity';
 import type { SandboxField, SandboxType } from '../sandbox-schema.ts';
 import type { SiteData } from '../site-data.ts';
 import { badRequest } from '../site-fault.ts';
+import type { SiteView } from '../site-view.ts';
 import { typedPayload } from './read.ts';
 
 /** A field's descriptor as `schema_read` gives it, on the whole site or in one project (protocol §5.8). */
@@ -64,8 +65,9 @@ export function schemaEntityRead(data: SiteData, payload: unknown): Json {
 }
 
 /** `schema_field_read`: every field of a type, or one. */
-export function schemaFieldRead(data: SiteData, rawPayload: unknown): Json {
-  const payload = typedPayload(data, 'schema_field_read', rawPayload);
+export function schemaFieldRead(view: SiteView, rawPayload: unknown): Json {
+  const { data } = view;
+  const payload = typedPayload(view, rawPayload);
   const projectId = projectOf(data, 'schema_field_read', payload);
   const type = data.schema.get(payload.type);
   if (type === undefined) throw badRequest(`API schema_field_read() no type ${payload.type}`);

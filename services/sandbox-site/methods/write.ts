@@ -1,18 +1,13 @@
 import type { Json } from '@understudy/domain/entity';
-import type { Actor, EventLog } from '../event-log.ts';
+import type { Caller, Site } from '../caller.ts';
+import type { StoredEntity } from '../entity-table.ts';
 import { rowOf } from '../rows.ts';
-import type { Entity, SiteData } from '../site-data.ts';
 import { badData, badRequest, SandboxFault } from '../site-fault.ts';
 import { type UpdateMode, WriteTransaction } from '../write-transaction.ts';
-import { typedPayload } from './read.ts';
+import { createLogEntry } from './custom-event.ts';
+import { type TypedPayload, typedPayload } from './read.ts';
 
-/** What a write needs of the site. */
-export interface WriteSite {
-  readonly data: SiteData;
-  readonly log: EventLog;
-}
-
-type Payload = Readonly<Record<string, Json>> & { type: string };
+type Payload = TypedPayload;
 
 interface FieldItem {
   readonly field_name: string;
@@ -29,12 +24,12 @@ function fieldItems(method: string, payload: Payload): readonly FieldItem[] {
   return items as unknown as FieldItem[];
 }
 
-function existing(site: WriteSite, method: string, payload: Payload): Entity {
+function existing(site: Site, caller: Caller, method: string, payload: Payload): StoredEntity {
   const id = payload['id'];
   if (!Number.isSafeInteger(id))
     throw badRequest(`API ${method}() invalid/missing integer 'id':\n${JSON.stringify(payload)}`);
-  const entity = site.data.find({ type: payload.type, id: id as number });
-  if (entity === undefined) {
+  const entity = site.data.stored({ type: payload.type, id: id as number });
+  if (entity === undefined || !caller.view(method).sees(entity)) {
     throw badData(
       `API ${method}() CRUD ERROR #3: Entity of type [${payload.type}] with id=${String(id)} does not exist.`,
     );
@@ -53,13 +48,39 @@ const NEEDS_PROJECT: ReadonlySet<string> = new Set([
   'Playlist',
 ]);
 
+/** @throws SandboxFault 104 for what the caller's permission rule set forbids (protocol §5.3). */
+function assertAllowed(caller: Caller, method: string, payload: Payload): void {
+  const { type } = payload;
+  const { writes, deletes, code } = caller.rules;
+  if (type === 'EventLogEntry' && method !== 'create') {
+    throw badData(`API ${method}() EventLogEntry is read only.`);
+  }
+  const isAllowed = writes === 'all' || (writes === 'notes' && (type === 'Note' || type === 'Reply'));
+  if (method === 'delete' && (!deletes || !isAllowed)) {
+    throw badData(
+      `API delete() CRUD ERROR #4.1: Entity of type [${type}] with id=${String(payload['id'])} can not be deleted by this user. Rule: ${code}`,
+    );
+  }
+  if (!isAllowed) {
+    throw badData(`API ${method}() CRUD ERROR #4: ${type} can not be ${method}d by this user. Rule: ${code}`);
+  }
+}
+
 /** Does one request of a write in a transaction that somebody else commits. @returns what the reply holds. */
-function perform(site: WriteSite, transaction: WriteTransaction, method: string, raw: unknown): () => Json {
-  const payload = typedPayload(site.data, method, raw);
-  if (payload.type === 'EventLogEntry') throw badData(`API ${method}() EventLogEntry is read only.`);
+function perform(
+  site: Site,
+  caller: Caller,
+  transaction: WriteTransaction,
+  method: string,
+  raw: unknown,
+): () => Json {
+  const view = caller.view(method);
+  const payload = typedPayload(view, raw);
+  assertAllowed(caller, method, payload);
   if (method === 'create') {
     const items = fieldItems(method, payload);
     const values = new Map(items.map((item) => [item.field_name, item.value]));
+    if (payload.type === 'EventLogEntry') return createLogEntry(site, caller, values);
     if (
       NEEDS_PROJECT.has(payload.type) &&
       !values.has('project') &&
@@ -70,9 +91,9 @@ function perform(site: WriteSite, transaction: WriteTransaction, method: string,
     const entity = transaction.create(payload.type, values);
     const asked = Array.isArray(payload['return_fields']) ? (payload['return_fields'] as string[]) : [];
     const fields = [...values.keys(), ...asked.filter((field) => typeof field === 'string')];
-    return () => rowOf(site.data, entity, fields);
+    return () => rowOf(view, entity, fields);
   }
-  const entity = existing(site, method, payload);
+  const entity = existing(site, caller, method, payload);
   if (method === 'delete') {
     const changed = transaction.retire(entity);
     return () => changed;
@@ -95,17 +116,17 @@ function perform(site: WriteSite, transaction: WriteTransaction, method: string,
   }
   return () =>
     rowOf(
-      site.data,
+      view,
       entity,
       items.map((item) => item.field_name),
     );
 }
 
 /** create, update, delete, revive (protocol §5.1–5.3). */
-export function write(site: WriteSite, actor: Actor, method: string, payload: unknown): Json {
-  const transaction = new WriteTransaction(site.data, site.log, actor);
+export function write(site: Site, caller: Caller, method: string, payload: unknown): Json {
+  const transaction = new WriteTransaction(site, caller);
   try {
-    const reply = perform(site, transaction, method, payload);
+    const reply = perform(site, caller, transaction, method, payload);
     transaction.commit();
     return reply();
   } catch (error) {
@@ -115,9 +136,9 @@ export function write(site: WriteSite, actor: Actor, method: string, payload: un
 }
 
 /** batch: all or nothing (protocol §5.4). */
-export function batch(site: WriteSite, actor: Actor, payload: unknown): Json {
+export function batch(site: Site, caller: Caller, payload: unknown): Json {
   if (!Array.isArray(payload)) throw badRequest('API batch() expects an array of requests');
-  const transaction = new WriteTransaction(site.data, site.log, actor);
+  const transaction = new WriteTransaction(site, caller);
   const replies: (() => Json)[] = [];
   for (const [index, request] of payload.entries()) {
     const method = (request as { request_type?: unknown } | null)?.request_type;
@@ -125,7 +146,7 @@ export function batch(site: WriteSite, actor: Actor, payload: unknown): Json {
       if (method !== 'create' && method !== 'update' && method !== 'delete') {
         throw badRequest(`API batch() invalid 'request_type': ${String(method)}`);
       }
-      replies.push(perform(site, transaction, method, request));
+      replies.push(perform(site, caller, transaction, method, request));
     } catch (error) {
       transaction.rollback();
       if (!(error instanceof SandboxFault)) throw error;

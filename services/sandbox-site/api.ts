@@ -1,0 +1,58 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Json } from '@understudy/domain/entity';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { authenticate } from './auth.ts';
+import { Caller } from './caller.ts';
+import { METHODS } from './methods/all.ts';
+import type { Sandbox } from './sandbox-site.ts';
+import { badRequest, SandboxFault } from './site-fault.ts';
+
+export const INFO = {
+  version: [8, 60, 0],
+  full_version: [8, 60, 0, 0],
+  api_max_entities_per_page: 500,
+  s3_uploads_enabled: false,
+  s3_direct_uploads_enabled: false,
+  user_authentication_method: 'default',
+};
+
+/** Answers one call of the JSON API. @throws SandboxFault */
+function answer(sandbox: Sandbox, body: unknown): Json {
+  if (typeof body !== 'object' || body === null) throw badRequest('API invalid request');
+  const { method_name: method, params } = body as { method_name?: unknown; params?: unknown };
+  if (typeof method !== 'string') throw badRequest("API invalid/missing string 'method_name'");
+  if (method === 'info') return INFO;
+  if (!Array.isArray(params)) throw badRequest("API invalid/missing array 'params'");
+  const [auth, payload] = params;
+  const actor = authenticate(sandbox.data, sandbox.sessions, sandbox.faults, auth);
+  const answerMethod = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
+  if (answerMethod === undefined) throw badRequest(`API unknown method '${method}'`);
+  return { results: answerMethod(sandbox, new Caller(sandbox, actor), payload) };
+}
+
+/** `POST /api3/json`: faults are answers with status 200 (protocol §1.3). */
+export async function handleApi(
+  sandbox: Sandbox,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const { faults, random } = sandbox;
+  if (faults.outage) {
+    request.raw.socket.destroy();
+    return reply.hijack();
+  }
+  if (faults.latencyMs > 0) await delay(faults.latencyMs);
+  if (faults.errorRate > 0 && random() < faults.errorRate) return reply.code(502).send('Bad Gateway');
+  let result: Json;
+  try {
+    result = answer(sandbox, request.body);
+  } catch (error) {
+    if (!(error instanceof SandboxFault)) throw error;
+    result = { exception: true, message: error.message, error_code: error.code };
+  }
+  if (faults.closeRate > 0 && random() < faults.closeRate) {
+    request.raw.socket.destroy();
+    return reply.hijack();
+  }
+  return reply.send(result);
+}

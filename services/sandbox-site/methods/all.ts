@@ -1,0 +1,34 @@
+import { randomUUID } from 'node:crypto';
+import type { Json } from '@understudy/domain/entity';
+import type { Caller } from '../caller.ts';
+import type { Sandbox } from '../sandbox-site.ts';
+import { read } from './read.ts';
+import { schemaEntityRead, schemaFieldRead, schemaRead } from './schema.ts';
+import { schemaFieldCreate, schemaFieldDelete, schemaFieldUpdate } from './schema-write.ts';
+import { batch, write } from './write.ts';
+
+/** Answers one method of the JSON API. @throws SandboxFault */
+export type Method = (sandbox: Sandbox, caller: Caller, payload: unknown) => Json;
+
+/** Every method that needs credentials, by its name on the wire. */
+export const METHODS: Readonly<Record<string, Method>> = {
+  read: (_sandbox, caller, payload) => read(caller.view('read'), payload),
+  create: (sandbox, caller, payload) => write(sandbox, caller, 'create', payload),
+  update: (sandbox, caller, payload) => write(sandbox, caller, 'update', payload),
+  delete: (sandbox, caller, payload) => write(sandbox, caller, 'delete', payload),
+  revive: (sandbox, caller, payload) => write(sandbox, caller, 'revive', payload),
+  batch,
+  schema_read: (sandbox, _caller, payload) => schemaRead(sandbox.data, payload),
+  schema_entity_read: (sandbox, _caller, payload) => schemaEntityRead(sandbox.data, payload),
+  schema_field_read: (_sandbox, caller, payload) =>
+    schemaFieldRead(caller.view('schema_field_read'), payload),
+  schema_field_create: schemaFieldCreate,
+  schema_field_update: schemaFieldUpdate,
+  schema_field_delete: schemaFieldDelete,
+  get_session_token: (sandbox, caller) => {
+    const token = randomUUID();
+    const user = sandbox.data.find(caller.actor.user);
+    if (user !== undefined) sandbox.sessions.set(token, user);
+    return { session_id: token };
+  },
+};
