@@ -6,6 +6,8 @@ export interface RefreshRequest extends EntityRef {
   readonly reason: string;
   /** Whether what links to it is in doubt as well: it was revived, and its links with it. */
   readonly linkers?: boolean;
+  /** Whether it was written through a reader: until it is fetched, the replica lacks what its writer was told. */
+  readonly written?: boolean;
 }
 
 /** Asks for entities to be fetched. One request an entity; asking again renews it. */
@@ -15,19 +17,37 @@ export async function requestRefresh(tx: Queryable, requests: readonly RefreshRe
   for (const request of requests) {
     const key = `${request.type}:${request.id}`;
     const linkers = request.linkers === true || unique.get(key)?.linkers === true;
-    unique.set(key, { ...request, linkers });
+    const written = request.written === true || unique.get(key)?.written === true;
+    unique.set(key, { ...request, linkers, written });
   }
   await tx.query({
     name: 'request-refresh',
-    text: `insert into understudy.refresh_request as t (entity_type, entity_id, linkers, reason, tick)
-      select type, id, linkers, reason, nextval('understudy.tick')
-      from jsonb_to_recordset($1::jsonb) as r(type text, id bigint, linkers boolean, reason text)
+    text: `insert into understudy.refresh_request as t (entity_type, entity_id, linkers, reason, tick, written_at)
+      select type, id, linkers, reason, nextval('understudy.tick'), case when written then now() end
+      from jsonb_to_recordset($1::jsonb) as r(type text, id bigint, linkers boolean, reason text, written boolean)
       order by type collate "C", id
       on conflict (entity_type, entity_id) do update set
         tick = excluded.tick, reason = excluded.reason, linkers = t.linkers or excluded.linkers,
+        written_at = coalesce(excluded.written_at, t.written_at),
         attempts = 0, error = null, not_before = now()`,
     values: [JSON.stringify([...unique.values()])],
   });
+}
+
+/**
+ * How long an entity that was written but cannot be fetched keeps readers from answering. By then the event log has told
+ * of the write; whatever still fails to be fetched must not keep the replica from being read.
+ */
+const WRITTEN_COUNTS_FOR = '5 minutes';
+
+/** @returns whether a write was answered that is not in the replica yet. */
+export async function hasUnmergedWrites(q: Queryable): Promise<boolean> {
+  const { rows } = await q.query<{ open: boolean }>({
+    name: 'has-unmerged-writes',
+    text: `select exists (select from understudy.refresh_request
+      where written_at > now() - interval '${WRITTEN_COUNTS_FOR}') as open`,
+  });
+  return rows[0]?.open === true;
 }
 
 /** The oldest requests of a type that are due. They stay until `completeRefresh`. */

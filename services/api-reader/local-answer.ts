@@ -69,7 +69,7 @@ function reasonWord(found: PassThrough): string {
 
 /** Why the replica may not show all that it should, in a word. */
 function whyStale(parts: LocalParts, state: ReplicaState): string | null {
-  if (parts.debt.isOpen) return 'unmerged-write';
+  if (parts.debt.isOpen || state.hasUnmergedWrites) return 'unmerged-write';
   if (state.lagMs === null || state.lagMs > parts.maxLagMs) return 'lag';
   return null;
 }

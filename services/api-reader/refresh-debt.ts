@@ -4,12 +4,17 @@ import { refreshEntities } from '@understudy/pipeline/refresh-entities';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
+import { requestRefresh } from '@understudy/store/refresh-requests';
+import { LOOK_MS } from './replica-state.ts';
 
-/** What was written through this process and is not in the replica yet. */
+/** What was written through this process and is neither in the replica nor, as a request to fetch it, in PostgreSQL. */
 export interface RefreshDebt {
-  /** True while a write was answered whose entities could not be refreshed: reads of the replica would miss it. */
+  /** True while a write was answered of which PostgreSQL does not know: reads of the replica would miss it. */
   readonly isOpen: boolean;
-  /** Refreshes entities now. Returns when it is done, or when it must go on in the background. Never throws. */
+  /**
+   * Refreshes entities now. Returns when it is done, or when every reader knows that it is not and passes reads
+   * through until it is. Never throws.
+   */
   settle(replica: Replica | null, refs: readonly EntityRef[]): Promise<void>;
   /** Works off what is left, again and again until the signal is aborted. */
   run(replica: () => Replica | null, signal: AbortSignal): Promise<void>;
@@ -22,10 +27,17 @@ const WAIT_MS = 10_000;
 const RETRY_MS = 500;
 /** Beyond it the event log, which tells of every write, is trusted to bring the rest. */
 const DEBT_MAX = 50_000;
+/** How long readers take to see that something is in PostgreSQL, and as much again. */
+const ALL_READERS_KNOW_MS = 2 * LOOK_MS;
+const REASON = 'written through';
+/** How often this process tries by itself what it left to the appliers: they may have other things to do first. */
+const OWN_TRIES = 20;
 
 /** Makes the replica know what a write did, before its reply where that is possible and soon after where it is not. */
 export function createRefreshDebt(log: Logger): RefreshDebt {
   const open = new Map<string, EntityRef>();
+  /** Left to PostgreSQL, with the tries that are left. */
+  const left = new Map<string, { readonly ref: EntityRef; tries: number }>();
 
   const refresh = async (replica: Replica, refs: readonly EntityRef[]): Promise<void> => {
     const byType = Map.groupBy(refs, (ref) => ref.type);
@@ -38,8 +50,56 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
     );
   };
 
-  const owe = (refs: readonly EntityRef[]): void => {
+  /** Leaves entities to PostgreSQL, where every reader sees that they are open and every applier can fetch them. */
+  const handOver = async (replica: Replica, refs: readonly EntityRef[]): Promise<void> => {
+    await requestRefresh(
+      replica.db.pool,
+      refs.map((ref) => ({ ...ref, reason: REASON, written: true })),
+    );
+    await delay(ALL_READERS_KNOW_MS);
+    for (const ref of refs) {
+      const key = refKey(ref);
+      open.delete(key);
+      left.set(key, { ref, tries: OWN_TRIES });
+    }
+  };
+
+  const tryLeft = async (replica: Replica): Promise<void> => {
+    const some = [...left].slice(0, PAGE);
+    for (const [key, entry] of some) {
+      entry.tries -= 1;
+      if (entry.tries <= 0) left.delete(key);
+    }
+    const refs = some.map(([, entry]) => entry.ref);
+    await refresh(replica, refs);
+    for (const [key] of some) left.delete(key);
+    if (left.size === 0) log.info('every write is merged');
+  };
+
+  const owe = async (replica: Replica | null, refs: readonly EntityRef[]): Promise<void> => {
     for (const ref of refs) if (open.size < DEBT_MAX) open.set(refKey(ref), ref);
+    if (replica === null) return;
+    await handOver(replica, refs).catch((error: unknown) => {
+      log.warn({ err: error, entities: refs.length }, 'PostgreSQL could not be told of a write');
+    });
+  };
+
+  /** Done, or failed, or still under way after the time that a client waits. */
+  const within = async (work: Promise<void>): Promise<'done' | 'not-done'> => {
+    const waiting = new AbortController();
+    const merged = work.then(
+      () => 'done' as const,
+      (error: unknown) => {
+        log.warn({ err: error }, 'a write could not be merged before its reply');
+        return 'not-done' as const;
+      },
+    );
+    const tooLong = delay(WAIT_MS, 'not-done' as const, { signal: waiting.signal }).catch(
+      () => 'not-done' as const,
+    );
+    const outcome = await Promise.race([merged, tooLong]);
+    waiting.abort();
+    return outcome;
   };
 
   return {
@@ -48,34 +108,22 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
     },
     settle: async (replica, refs) => {
       if (refs.length === 0) return;
-      if (replica === null) return owe(refs);
-      const waiting = new AbortController();
-      const work = refresh(replica, refs).then(
-        () => 'done' as const,
-        (error: unknown) => {
-          log.warn({ err: error, entities: refs.length }, 'a write could not be merged and is tried again');
-          return 'failed' as const;
-        },
-      );
-      const tooLong = delay(WAIT_MS, 'late' as const, { signal: waiting.signal }).catch(
-        () => 'late' as const,
-      );
-      const outcome = await Promise.race([work, tooLong]);
-      waiting.abort();
-      if (outcome !== 'done') owe(refs);
+      if (replica !== null && (await within(refresh(replica, refs))) === 'done') return;
+      await owe(replica, refs);
     },
     run: async (replica, signal) => {
       while (!signal.aborted) {
         await pause(RETRY_MS, signal);
         const current = replica();
-        if (open.size === 0 || current === null) continue;
-        const refs = [...open.values()].slice(0, PAGE);
+        if (current === null) continue;
+        const { types } = current.schema;
+        // What was owed before the schema was known may be of types that are not kept.
+        for (const [key, ref] of open) if (!types.has(ref.type)) open.delete(key);
         try {
-          await refresh(current, refs);
-          for (const ref of refs) open.delete(refKey(ref));
-          if (open.size === 0) log.info('every write is merged');
+          if (open.size > 0) await handOver(current, [...open.values()].slice(0, PAGE));
+          if (left.size > 0) await tryLeft(current);
         } catch (error) {
-          log.debug({ err: error, open: open.size }, 'writes are still not merged');
+          log.debug({ err: error, open: open.size, left: left.size }, 'writes are still not merged');
         }
       }
     },

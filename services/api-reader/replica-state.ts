@@ -1,6 +1,7 @@
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import type { Queryable } from '@understudy/store/database';
+import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
 import { servedTypes } from '@understudy/store/scans';
 import { readWatermark, type Watermark } from '@understudy/store/watermark';
 
@@ -11,6 +12,8 @@ export interface ReplicaState {
   readonly lagMs: number | null;
   /** Types that may be served, with the fingerprint of their fields. */
   readonly served: ReadonlyMap<string, string>;
+  /** Whether a write was answered, by any reader, that is not in the replica yet. */
+  readonly hasUnmergedWrites: boolean;
 }
 
 /** Watches how fresh the replica is. */
@@ -23,7 +26,7 @@ export interface ReplicaWatch {
 }
 
 /** Small beside any poll interval, so that what is looked up is as good as asked for each read. */
-const LOOK_MS = 250;
+export const LOOK_MS = 250;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
 
@@ -44,13 +47,13 @@ export function createReplicaWatch(database: Queryable, log: Logger): ReplicaWat
       LOOK_TIMEOUT_MS,
       new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`),
     );
-    const looks = Promise.all([readWatermark(database), servedTypes(database)]);
-    const [watermark, served] = await Promise.race([looks, tooLate.promise]).finally(() =>
+    const looks = Promise.all([readWatermark(database), servedTypes(database), hasUnmergedWrites(database)]);
+    const [watermark, served, unmerged] = await Promise.race([looks, tooLate.promise]).finally(() =>
       clearTimeout(timer),
     );
     if (isLost) log.info('the replica can be read');
     isLost = false;
-    seen = { watermark, lagMs: watermark?.lagMs ?? null, served, at };
+    seen = { watermark, lagMs: watermark?.lagMs ?? null, served, hasUnmergedWrites: unmerged, at };
   };
 
   return {
@@ -58,8 +61,8 @@ export function createReplicaWatch(database: Queryable, log: Logger): ReplicaWat
       if (isLost || seen === null) return null;
       const ageMs = performance.now() - seen.at;
       if (ageMs > LOOK_TIMEOUT_MS + LOOK_MS) return null;
-      const { watermark, lagMs, served } = seen;
-      return { watermark, lagMs: lagMs === null ? null : lagMs + ageMs, served };
+      const { at: _at, lagMs, ...state } = seen;
+      return { ...state, lagMs: lagMs === null ? null : lagMs + ageMs };
     },
     lost: () => {
       isLost = true;

@@ -1,8 +1,10 @@
 import { ControlTables } from './control-tables.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
+import { UnmergedWrites } from './unmerged-writes.ts';
 
 /** Migrations of the control tables, oldest first. Never change one that was released; add another. */
 export const CONTROL_MIGRATIONS = [
   { name: '2026-11-control-tables', class: ControlTables },
   { name: '2026-11-site-schema', class: SiteSchemaReplies },
+  { name: '2026-11-unmerged-writes', class: UnmergedWrites },
 ];
