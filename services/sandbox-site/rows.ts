@@ -1,6 +1,7 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { isEntityRef, type Json } from '@understudy/domain/entity';
 import type { Entity } from './entity-table.ts';
+import type { SandboxField } from './sandbox-schema.ts';
 import type { SiteView } from './site-view.ts';
 
 const ABSENT = Symbol('absent');
@@ -37,6 +38,29 @@ function valueAt(
   const link = entity === undefined ? null : view.value(entity, name);
   const target = isEntityRef(link) && link.type === nextType ? view.find(link) : undefined;
   return valueAt(view, target, nextType, rest);
+}
+
+/** The field at the end of a dotted path through entity links, or undefined where there is none. */
+export function fieldAt(view: SiteView, type: string, path: string): SandboxField | undefined {
+  const segments = path.split('.');
+  let at = type;
+  for (let index = 0; index < segments.length; index += 2) {
+    const field = view.field(at, segments[index] ?? '');
+    const next = segments[index + 1];
+    if (field === undefined || next === undefined) return field;
+    if (DATA_TYPES[field.dataType].storage !== 'link' || view.type(next) === undefined) return undefined;
+    at = next;
+  }
+  return undefined;
+}
+
+/** @returns what gives the value at a path that `fieldAt` found. */
+export function valueReader(view: SiteView, type: string, path: string): (entity: Entity) => Json {
+  const segments = path.split('.');
+  return (entity) => {
+    const value = valueAt(view, entity, type, segments);
+    return value === ABSENT ? null : value;
+  };
 }
 
 /** The value that a sort compares, or undefined where the site ignores the sort (protocol §3.4). */

@@ -5,6 +5,7 @@ import type { Sandbox } from '../sandbox-site.ts';
 import { read } from './read.ts';
 import { schemaEntityRead, schemaFieldRead, schemaRead } from './schema.ts';
 import { schemaFieldCreate, schemaFieldDelete, schemaFieldUpdate } from './schema-write.ts';
+import { summarize } from './summarize.ts';
 import { batch, write } from './write.ts';
 
 /** Answers one method of the JSON API. @throws SandboxFault */
@@ -18,6 +19,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
   delete: (sandbox, caller, payload) => write(sandbox, caller, 'delete', payload),
   revive: (sandbox, caller, payload) => write(sandbox, caller, 'revive', payload),
   batch,
+  summarize: (_sandbox, caller, payload) => summarize(caller.view('summarize'), payload),
   schema_read: (sandbox, _caller, payload) => schemaRead(sandbox.data, payload),
   schema_entity_read: (sandbox, _caller, payload) => schemaEntityRead(sandbox.data, payload),
   schema_field_read: (_sandbox, caller, payload) =>
