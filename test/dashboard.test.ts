@@ -11,15 +11,17 @@ import { ProductProcess } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { until } from '@understudy/harness/until';
+import { firstGeneration } from '@understudy/pipeline/move-generation';
 import { openQueueBackend } from '@understudy/pipeline/queue-backend';
 import { loadConfig } from '@understudy/runtime/config/load';
 import { createLogger } from '@understudy/runtime/logging';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import { siteSchemaFrom } from '@understudy/schema/site-schema-digest';
 import { type Database, openDatabase } from '@understudy/store/database';
 import { parkEvent, storeEvents } from '@understudy/store/event-log';
+import { serveScanned } from '@understudy/store/followed-fields';
 import { migrate } from '@understudy/store/migrate';
-import { saveReplicaSchema } from '@understudy/store/replica-schema';
-import { createScan, finishChunk, openChunks, serveType } from '@understudy/store/scans';
+import { createScan, finishChunk, openChunks } from '@understudy/store/scans';
 import { heartbeat } from '@understudy/store/service-registry';
 import { advancePolled, initWatermark, replaceGaps } from '@understudy/store/watermark';
 import { type Browser, chromium, type Page } from 'playwright-core';
@@ -89,7 +91,7 @@ async function openDoor(door: URL, server: URL): Promise<Server> {
 }
 
 /** A replica in the middle of its first full scan, with something of everything the page shows. */
-async function fill(db: Database): Promise<void> {
+async function fill(db: Database, url: string): Promise<void> {
   await migrate(db);
   await initWatermark(db.pool, 1_000);
   await advancePolled(db.pool, 1_234, new Date());
@@ -104,12 +106,21 @@ async function fill(db: Database): Promise<void> {
   const chunks = types.flatMap((type, index) =>
     Array.from({ length: index + 1 }, (_, at) => ({ type, fromId: at * 100 + 1, toId: at * 100 + 100 })),
   );
-  await createScan(db.pool, { kind: 'full', reason: 'first start' }, chunks);
+  await firstGeneration({
+    db,
+    databaseOptions: { url, poolSize: 2, applicationName: 'test' },
+    declared: parseCachedSchema(`types:\n${types.map((type) => `  ${type}: {code: text}\n`).join('')}`),
+    reading: {
+      schema: siteSchemaFrom(Object.fromEntries(types.map((type) => [type, { code: ['text'] }]))),
+      askedAt: new Date(),
+    },
+    source: 'test',
+    siteUrl: 'http://site.example',
+  });
+  const scanId = await createScan(db.pool, { kind: 'full', reason: 'first start' }, chunks);
   const open = await openChunks(db.pool, 100);
   for (const chunk of open.slice(0, 12)) await finishChunk(db.pool, chunk, 97);
-  await serveType(db.pool, 'Asset', 'a');
-  const schema = `types:\n${types.map((type) => `  ${type}: {code: text}\n`).join('')}`;
-  await saveReplicaSchema(db.pool, 'http://site.example', parseCachedSchema(schema), []);
+  assert.equal(await serveScanned(db.pool, scanId, 'Asset'), 2);
   for (const service of ['event-poller', 'applier', 'scanner', 'api-reader'])
     await heartbeat(db.pool, { service, instance: 'render-01:4711', version: '0.1.0', state: 'running' });
   await heartbeat(db.pool, {
@@ -175,7 +186,7 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
       before(async () => {
         database = await createTestDatabase();
         db = await openDatabase({ url: database.url, poolSize: 2, applicationName: 'test' });
-        await fill(db);
+        await fill(db, database.url);
         queueUrl = database.url;
         if (kind === 'redis') {
           const port = await freePort();
@@ -307,7 +318,7 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
   test('dark, and on a telephone without scrolling sideways', async () => {
     const database = await createTestDatabase();
     const db = await openDatabase({ url: database.url, poolSize: 2, applicationName: 'test' });
-    await fill(db);
+    await fill(db, database.url);
     const dashboard = await start(database.url, database.url);
     for (const [name, options] of [
       ['dark', { colorScheme: 'dark' }],

@@ -1,11 +1,10 @@
-import { fingerprint } from '@understudy/pipeline/plan-scan';
 import { prepareReplica, type Replica } from '@understudy/pipeline/replica';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
 import { entityTable } from '@understudy/store/entity-tables';
+import { serveType } from '@understudy/store/followed-fields';
 import { mergeFetched } from '@understudy/store/merge/fetched';
-import { serveType } from '@understudy/store/scans';
 import { nextTick } from '@understudy/store/tick';
 import { initWatermark } from '@understudy/store/watermark';
 import { type Studio, studioRows } from './studio.ts';
@@ -55,7 +54,7 @@ export async function fillReplica({ db, schema }: Replica, studio: Studio): Prom
       );
     }
   }
-  for (const cached of schema.types.values()) await serveType(db.pool, cached.name, fingerprint(cached));
+  for (const cached of schema.types.values()) await serveType(db.pool, cached.name);
   await initWatermark(db.pool, 0);
   await db.pool.query('vacuum analyze');
 }

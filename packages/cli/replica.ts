@@ -1,5 +1,5 @@
-import type { Replica } from '@understudy/pipeline/replica';
-import { loadReplicaSchema } from '@understudy/store/replica-schema';
+import { type Replica, readReplica } from '@understudy/pipeline/replica';
+import { readSchemaState } from '@understudy/store/generations';
 import type { CommandParts } from './command-line.ts';
 import { CommandFailure, EXIT_UNAVAILABLE, EXIT_USAGE } from './failure.ts';
 
@@ -11,16 +11,16 @@ const NO_TABLE: ReadonlySet<string> = new Set(['42P01', '3F000']);
  */
 export async function preparedReplica(parts: CommandParts): Promise<Replica> {
   const db = await parts.database();
-  const schema = await loadReplicaSchema(db.pool, parts.config.site.url).catch((error: unknown) => {
+  const state = await readSchemaState(db.pool).catch((error: unknown) => {
     if (NO_TABLE.has((error as { code?: string }).code ?? '')) return null;
     throw error;
   });
-  if (schema === null)
+  if (state?.siteUrl !== parts.config.site.url)
     throw new CommandFailure(
       `no service has prepared a replica of ${parts.config.site.url} here yet`,
       EXIT_UNAVAILABLE,
     );
-  return { db, site: parts.site(), schema };
+  return readReplica(db, parts.site());
 }
 
 /** The entity types that were asked for, or all that are cached. @throws CommandFailure for one that is not cached. */

@@ -1,16 +1,6 @@
-import { createHash } from 'node:crypto';
-import type { CachedType } from '@understudy/schema/cached-schema';
 import type { Priority } from '@understudy/site-client/budget';
 import { createScan, type NewChunk, type ScanKind } from '@understudy/store/scans';
 import type { Replica } from './replica.ts';
-
-/** Equal for types with the same cached fields: a type is served while it was scanned with the fields it has now. */
-export function fingerprint(type: CachedType): string {
-  const fields = [...type.fields.values()].map(
-    (field) => `${field.name}:${field.absent ? 'absent' : field.dataType}`,
-  );
-  return createHash('sha256').update(fields.sort().join('\n')).digest('hex').slice(0, 16);
-}
 
 /** The highest id the site has used for a type, alive or retired; 0 if none. */
 async function highestId(replica: Replica, type: string, priority: Priority): Promise<number> {
@@ -25,16 +15,27 @@ async function highestId(replica: Replica, type: string, priority: Priority): Pr
   return highest;
 }
 
-/** Plans a full scan: types × id ranges. @returns the scan's id. @throws SiteUnavailable */
+/**
+ * Plans a full scan: types × id ranges.
+ * @param options.fields of types that need not be fetched whole, what to fetch of them.
+ * @returns the scan's id. @throws SiteUnavailable
+ */
 export async function planFullScan(
   replica: Replica,
-  options: { readonly types: readonly string[]; readonly chunkSize: number; readonly reason: string },
+  options: {
+    readonly types: readonly string[];
+    readonly fields?: ReadonlyMap<string, readonly string[]>;
+    readonly chunkSize: number;
+    readonly reason: string;
+  },
 ): Promise<number> {
   const chunks: NewChunk[] = [];
   for (const type of options.types) {
     const highest = await highestId(replica, type, 'scan');
+    const fields = options.fields?.get(type);
     for (let fromId = 1; fromId <= Math.max(highest, 1); fromId += options.chunkSize) {
-      chunks.push({ type, fromId, toId: fromId + options.chunkSize - 1 });
+      const toId = fromId + options.chunkSize - 1;
+      chunks.push({ type, fromId, toId, ...(fields === undefined ? {} : { fields }) });
     }
   }
   return replica.db.transaction((tx) => createScan(tx, { kind: 'full', reason: options.reason }, chunks));

@@ -6,10 +6,19 @@ import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
 import { removeVanished } from '@understudy/store/merge/vanished';
 import { completeRefresh } from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
-import type { Replica } from './replica.ts';
+import { onReplica, type Replica } from './replica.ts';
 
 /** Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed. */
 export async function refreshEntities(
+  replica: Replica,
+  type: string,
+  ids: readonly number[],
+  priority: Priority,
+): Promise<void> {
+  await onReplica(replica, (current) => refreshOnce(current, type, ids, priority));
+}
+
+async function refreshOnce(
   replica: Replica,
   type: string,
   ids: readonly number[],
@@ -62,6 +71,15 @@ async function fetchIds(
  * link, so a row fetched in that time lacks it, and no event tells that it is back (protocol §3.4).
  */
 export async function refreshLinkers(
+  replica: Replica,
+  type: string,
+  ids: readonly number[],
+  priority: Priority,
+): Promise<void> {
+  await onReplica(replica, (current) => refreshLinkersOnce(current, type, ids, priority));
+}
+
+async function refreshLinkersOnce(
   replica: Replica,
   type: string,
   ids: readonly number[],

@@ -3,6 +3,12 @@ import type { CallOptions, SiteClient } from '@understudy/site-client/site-clien
 import type { Database } from '@understudy/store/database';
 import { databaseTime, saveSiteSchema } from '@understudy/store/site-schema';
 
+/** The site's schema, and when it was asked for by PostgreSQL's clock: of two readings the later question counts. */
+export interface SiteSchemaReading {
+  readonly schema: SiteSchema;
+  readonly askedAt: Date;
+}
+
 /**
  * Asks the site for its schema and stores what it said, for schema reads.
  * @throws SiteUnavailable, SiteSchemaError
@@ -10,7 +16,7 @@ import { databaseTime, saveSiteSchema } from '@understudy/store/site-schema';
 export async function readSiteSchema(
   { db, site, siteUrl }: { readonly db: Database; readonly site: SiteClient; readonly siteUrl: string },
   options: CallOptions,
-): Promise<SiteSchema> {
+): Promise<SiteSchemaReading> {
   const askedAt = await databaseTime(db.pool);
   const [{ results: schemaRead }, { results: schemaEntityRead }] = await Promise.all([
     site.call('schema_read', undefined, options),
@@ -18,5 +24,5 @@ export async function readSiteSchema(
   ]);
   const parsed = parseSiteSchema(schemaRead);
   await saveSiteSchema(db.pool, siteUrl, askedAt, { schemaRead, schemaEntityRead });
-  return parsed;
+  return { schema: parsed, askedAt };
 }

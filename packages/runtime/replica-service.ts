@@ -1,8 +1,8 @@
 import { openQueueBackend, type QueueBackend } from '@understudy/pipeline/queue-backend';
-import { prepareReplica, type Replica } from '@understudy/pipeline/replica';
+import { prepareReplica, type ReplicaSource, replicaSource } from '@understudy/pipeline/replica';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
-import { openDatabase } from '@understudy/store/database';
+import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { configOrExit } from './config/main.ts';
@@ -11,16 +11,23 @@ import { serveHealth } from './health.ts';
 import { beat, VERSION } from './heartbeat.ts';
 import { runService } from './lifecycle.ts';
 import { createLogger } from './logging.ts';
-import { untilDone } from './loop.ts';
+import { loop, untilDone } from './loop.ts';
 
 /** What a service that works on the replica is given. */
 export interface ReplicaService {
-  readonly replica: Replica;
+  /** The database itself; merges go through the replica's, which holds the schema's epoch. */
+  readonly db: Database;
+  readonly databaseOptions: DatabaseOptions;
+  /** What is followed; `current` is renewed by itself soon after it changed. */
+  readonly replicas: ReplicaSource;
   readonly queues: QueueBackend;
   readonly config: Config;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }
+
+/** Work that meets a newer schema renews it at once; this is for those who have no work. */
+const RENEW_MS = 1_000;
 
 /**
  * The main of a service that works on the replica: configuration, database, site, queues, tables, heartbeat and health;
@@ -65,13 +72,19 @@ export async function runReplicaService(
         const examples = replica.differences.slice(0, 5).map((difference) => difference.message);
         log.warn({ count: replica.differences.length, examples }, 'the site lacks part of the cached schema');
       }
+      const replicas = replicaSource(replica);
       return {
         run: async () => {
           ready = true;
           const beats = beat(db.pool, name, { signal, log, state: () => 'running' });
+          const renewals = loop('looking for changes of the schema', { signal, log }, async () => {
+            if (await replicas.renew())
+              log.info({ epoch: replicas.current.epoch }, 'another schema is followed');
+            return RENEW_MS;
+          });
           try {
-            await work({ replica, queues, config, log, signal });
-            await beats;
+            await work({ db, databaseOptions, replicas, queues, config, log, signal });
+            await Promise.all([beats, renewals]);
           } finally {
             await queues.close();
             await site.close();

@@ -10,6 +10,7 @@ export class CachedSchemaError extends Error {
 
 const TYPE_NAME = /^[A-Z][A-Za-z0-9_]*$/;
 const FIELD_NAME = /^[a-z_][a-z0-9_]*$/i;
+const COLUMN_NAME = /^[a-z_][a-z0-9_]*\$[a-z_]+$/i;
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
@@ -18,12 +19,9 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
 function parseField(place: string, name: string, declared: unknown): CachedField {
   if (!FIELD_NAME.test(name)) throw new CachedSchemaError(`${place}: not a field name`);
   if (declared === 'absent') return { name, dataType: 'text', validTypes: [], absent: true };
+  const { column, ...typed } = isMapping(declared) ? declared : { [String(declared)]: [] };
   const [dataType, validTypes] =
-    typeof declared === 'string'
-      ? [declared, []]
-      : isMapping(declared) && Object.keys(declared).length === 1
-        ? (Object.entries(declared)[0] as [string, unknown])
-        : ['', []];
+    Object.keys(typed).length === 1 ? (Object.entries(typed)[0] as [string, unknown]) : ['', []];
   if (!isDataTypeName(dataType))
     throw new CachedSchemaError(`${place}: unknown data type ${JSON.stringify(declared)}`);
   if (
@@ -32,7 +30,15 @@ function parseField(place: string, name: string, declared: unknown): CachedField
   ) {
     throw new CachedSchemaError(`${place}: allowed types must be a list of entity types`);
   }
-  return { name, dataType, validTypes: validTypes as string[], absent: false };
+  if (column !== undefined && (typeof column !== 'string' || !COLUMN_NAME.test(column)))
+    throw new CachedSchemaError(`${place}: not a column name`);
+  return {
+    name,
+    dataType,
+    validTypes: validTypes as string[],
+    absent: false,
+    ...(column === undefined ? {} : { column }),
+  };
 }
 
 /**
@@ -77,10 +83,11 @@ export function formatCachedSchema(schema: CachedSchema): string {
   for (const type of schema.types.values()) {
     const fields: Record<string, unknown> = {};
     for (const field of type.fields.values()) {
+      const { column } = field;
       fields[field.name] = field.absent
         ? 'absent'
-        : field.validTypes.length > 0
-          ? { [field.dataType]: [...field.validTypes] }
+        : field.validTypes.length > 0 || column !== undefined
+          ? { [field.dataType]: [...field.validTypes], ...(column === undefined ? {} : { column }) }
           : field.dataType;
     }
     types[type.name] = fields;

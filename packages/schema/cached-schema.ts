@@ -8,6 +8,8 @@ export interface CachedField {
   readonly validTypes: readonly string[];
   /** Known not to exist on the site: a read that asks for it is answered without it (protocol §3.4). */
   readonly absent: boolean;
+  /** Name that its values are kept under, where that is not its own: another data type had the name before. */
+  readonly column?: string;
 }
 
 /** One cached entity type; `id` and `type` are implied and not listed among the fields. */

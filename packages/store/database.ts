@@ -10,6 +10,8 @@ export interface Database {
   readonly pool: pg.Pool;
   /** Runs `work` in a transaction, again when PostgreSQL ends it for a deadlock or a serialization failure. */
   transaction<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
+  /** Runs `work`, which only reads, on one state of the database, whatever others commit meanwhile. */
+  snapshot<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -64,7 +66,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });
-  const once = async <T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T> => {
+  const once = async <T>(begin: string, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> => {
     const client = await pool.connect();
     let broken = false;
     const onError = (): void => {
@@ -72,7 +74,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     };
     client.on('error', onError);
     try {
-      await client.query('begin');
+      await client.query(begin);
       const result = await work(client);
       await client.query('commit');
       return result;
@@ -92,13 +94,14 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     orm,
     pool,
     transaction: (work) =>
-      pRetry(() => once(work), {
+      pRetry(() => once('begin', work), {
         retries: TRANSACTION_RETRIES,
         minTimeout: 20,
         maxTimeout: 500,
         randomize: true,
         shouldRetry: ({ error }) => RETRYABLE.has((error as { code?: string }).code ?? ''),
       }),
+    snapshot: (work) => once('begin isolation level repeatable read, read only', work),
     close: () => orm.close(true),
   };
 }

@@ -62,19 +62,19 @@ export function entityTable(type: CachedType): EntityTable {
 
 function fieldStorage(base: string, field: CachedField): FieldStorage {
   const storage = field.absent ? 'none' : DATA_TYPES[field.dataType].storage;
+  const name = field.column ?? field.name;
   if (storage === 'none') return { kind: 'none' };
   if (storage === 'link') {
     return {
       kind: 'link',
-      typeColumn: quote(fitName(`${field.name}__type`)),
-      idColumn: quote(fitName(`${field.name}__id`)),
+      typeColumn: quote(fitName(`${name}__type`)),
+      idColumn: quote(fitName(`${name}__id`)),
     };
   }
-  if (storage === 'links')
-    return { kind: 'links', table: `site.${quote(fitName(`${base}__${field.name}`))}` };
+  if (storage === 'links') return { kind: 'links', table: `site.${quote(fitName(`${base}__${name}`))}` };
   const sqlType = SQL_TYPES[storage];
   if (sqlType === undefined) throw new Error(`no column type for ${storage}`);
-  return { kind: 'column', column: quote(fitName(field.name)), sqlType };
+  return { kind: 'column', column: quote(fitName(name)), sqlType };
 }
 
 const unquote = (name: string): string => name.replace(/^site\./, '').replaceAll(/^"|"$/g, '');

@@ -11,10 +11,14 @@ export interface ScanChunk {
   readonly toId: number;
   readonly since: Date | null;
   readonly until: Date | null;
+  /** Fields that are fetched; null: every one that is followed. */
+  readonly fields: readonly string[] | null;
 }
 
 export interface NewChunk {
   readonly type: string;
+  /** Fields to fetch; all unless told. */
+  readonly fields?: readonly string[];
   readonly fromId: number;
   readonly toId: number;
 }
@@ -26,13 +30,15 @@ export async function createScan(
   chunks: readonly NewChunk[],
 ): Promise<number> {
   const { rows } = await tx.query<{ id: string }>(
-    'insert into understudy.scan (kind, reason, since, until) values ($1, $2, $3, $4) returning id',
+    `insert into understudy.scan (kind, reason, since, until, epoch)
+     values ($1, $2, $3, $4, (select epoch from understudy.schema_state)) returning id`,
     [scan.kind, scan.reason, scan.since ?? null, scan.until ?? null],
   );
   const id = Number(rows[0]?.id);
   await tx.query(
-    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id)
-     select $1, type, "fromId", "toId" from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint)`,
+    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id, fields)
+     select $1, type, "fromId", "toId", fields
+     from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint, fields text[])`,
     [id, JSON.stringify(chunks)],
   );
   return id;
@@ -47,9 +53,11 @@ interface ChunkRow {
   readonly to_id: string;
   readonly since: Date | null;
   readonly until: Date | null;
+  readonly fields: readonly string[] | null;
 }
 
-const CHUNK_COLUMNS = 'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until';
+const CHUNK_COLUMNS =
+  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, c.fields';
 
 function chunkFrom(row: ChunkRow): ScanChunk {
   return {
@@ -61,6 +69,7 @@ function chunkFrom(row: ChunkRow): ScanChunk {
     toId: Number(row.to_id),
     since: row.since,
     until: row.until,
+    fields: row.fields,
   };
 }
 
@@ -100,15 +109,6 @@ export async function failChunk(q: Queryable, id: number, error: string): Promis
   ]);
 }
 
-/** Whether every chunk of a type in a scan is done. */
-export async function isTypeScanned(q: Queryable, scanId: number, type: string): Promise<boolean> {
-  const { rowCount } = await q.query(
-    `select from understudy.scan_chunk where scan_id = $1 and entity_type = $2 and state = 'open' limit 1`,
-    [scanId, type],
-  );
-  return rowCount === 0;
-}
-
 /** Chunks that nobody works on, oldest scans first. */
 export async function openChunks(q: Queryable, limit: number): Promise<readonly ScanChunk[]> {
   const { rows } = await q.query<ChunkRow>(
@@ -135,23 +135,6 @@ export async function lastScanAt(q: Queryable, kind: ScanKind): Promise<Date | n
     [kind],
   );
   return rows[0]?.at ?? null;
-}
-
-/** Types whose every cached field has been scanned, with the fingerprint of those fields. */
-export async function servedTypes(q: Queryable): Promise<ReadonlyMap<string, string>> {
-  const { rows } = await q.query<{ entity_type: string; fingerprint: string }>(
-    'select entity_type, fingerprint from understudy.served_type',
-  );
-  return new Map(rows.map((row) => [row.entity_type, row.fingerprint]));
-}
-
-/** Lets readers serve a type from now on. */
-export async function serveType(tx: Queryable, type: string, fingerprint: string): Promise<void> {
-  await tx.query(
-    `insert into understudy.served_type (entity_type, fingerprint) values ($1, $2)
-     on conflict (entity_type) do update set fingerprint = excluded.fingerprint, served_at = now()`,
-    [type, fingerprint],
-  );
 }
 
 /** Keeps a chunk for `ttlMs` more: its worker makes progress. */

@@ -63,7 +63,8 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
      group by 1, 2, 3, 4 order by s.id, c.entity_type`,
   );
   const served = await q.query<{ entity_type: string }>(
-    'select entity_type from understudy.served_type order by 1',
+    `select entity_type from understudy.followed_field group by entity_type having bool_and(served_at is not null)
+     order by 1`,
   );
   return {
     watermark: await readWatermark(q),

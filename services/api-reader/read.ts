@@ -2,7 +2,7 @@ import type { Replica } from '@understudy/pipeline/replica';
 import { type CompiledRead, compileRead, countParams } from '@understudy/query/compile-read';
 import type { Answer, ApiCall } from './api-call.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
-import { servedTypesOf } from './readiness.ts';
+import { queryContext } from './replica-state.ts';
 
 /** A read that takes PostgreSQL longer than this is the site's to answer. */
 const QUERY_TIMEOUT_MS = 30_000;
@@ -18,11 +18,7 @@ interface PageRow {
  */
 export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   return answerLocally(parts, call, (replica, state) => {
-    const read = compileRead(call.envelope.payload, {
-      schema: replica.schema,
-      servedTypes: servedTypesOf(replica.schema, state),
-      now: new Date(),
-    });
+    const read = compileRead(call.envelope.payload, queryContext(state));
     return 'passThrough' in read ? read : () => runRead(replica, read);
   });
 }

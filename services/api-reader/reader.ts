@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto';
-import type { Replica } from '@understudy/pipeline/replica';
-import { prepareReplica } from '@understudy/pipeline/replica';
+import {
+  prepareReplica,
+  type Replica,
+  type ReplicaSource,
+  replicaSource,
+} from '@understudy/pipeline/replica';
 import type { Config } from '@understudy/runtime/config/sections';
 import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
-import { untilDone } from '@understudy/runtime/loop';
+import { loop, untilDone } from '@understudy/runtime/loop';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
@@ -29,6 +33,8 @@ import { writeThrough } from './write.ts';
 import { isWriteMethod } from './write-requests.ts';
 
 const SERVICE = 'api-reader';
+/** Merging a write renews what is followed at once; this is for a reader that merges nothing. */
+const RENEW_MS = 1_000;
 /** How long a question of the reader's own (credentials, `info`) may take before the site counts as away. */
 const ASK_TIMEOUT_MS = 10_000;
 /** Sockets to the site; the budget allows fewer calls, files need none of it. */
@@ -73,7 +79,7 @@ export async function startReader(
   const upstreamTo = (url: string): Upstream =>
     createUpstream({ url, timeoutMs: config.site.timeoutMs, connections: CONNECTIONS, budget, reach });
   const upstream = upstreamTo(config.site.url);
-  const watch = createReplicaWatch(db.pool, log);
+  const watch = createReplicaWatch(db, config.reader.generation, log);
   const { authTtlMs, authGraceMs, localRuleSets, maxLagMs } = config.reader;
   const credentials = createCredentials({
     ask: askSite({
@@ -90,8 +96,8 @@ export async function startReader(
   });
   const info = createInfoMirror({ site: asker, reach, version: VERSION });
   const debt = createRefreshDebt(log);
-  let prepared: Replica | null = null;
-  const replica = (): Replica | null => prepared;
+  let prepared: ReplicaSource | null = null;
+  const replica = (): Replica | null => prepared?.current ?? null;
   const whyNotReady = createReadiness(replica, watch);
 
   const local: LocalParts = { replica, watch, credentials, upstream, reach, debt, maxLagMs, log };
@@ -123,7 +129,7 @@ export async function startReader(
   const url = await app.listen({ host: config.reader.host, port: config.reader.port });
 
   const prepare = async (signal: AbortSignal): Promise<void> => {
-    prepared = await untilDone('preparing the replica', { signal, log }, () =>
+    const first = await untilDone('preparing the replica', { signal, log }, () =>
       prepareReplica({
         db,
         databaseOptions,
@@ -132,7 +138,13 @@ export async function startReader(
         schemaFile: config.schema.file,
       }),
     );
-    log.info({ types: prepared.schema.types.size }, 'the replica’s schema is known');
+    log.info({ types: first.schema.types.size }, 'the replica’s schema is known');
+    const replicas = replicaSource(first);
+    prepared = replicas;
+    await loop('looking for changes of the schema', { signal, log }, async () => {
+      if (await replicas.renew()) log.info({ epoch: replicas.current.epoch }, 'another schema is followed');
+      return RENEW_MS;
+    });
   };
 
   return {

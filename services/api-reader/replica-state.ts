@@ -1,8 +1,10 @@
+import { readServable, type Servable } from '@understudy/pipeline/servable-schema';
+import type { QueryContext } from '@understudy/query/scope';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
-import type { Queryable } from '@understudy/store/database';
+import type { Database } from '@understudy/store/database';
+import { readVersion } from '@understudy/store/generations';
 import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
-import { servedTypes } from '@understudy/store/scans';
 import { readWatermark, type Watermark } from '@understudy/store/watermark';
 
 /** What is known of the replica at one moment. */
@@ -10,8 +12,8 @@ export interface ReplicaState {
   readonly watermark: Watermark | null;
   /** How old what it shows may be now; null before the first poll. */
   readonly lagMs: number | null;
-  /** Types that may be served, with the fingerprint of their fields. */
-  readonly served: ReadonlyMap<string, string>;
+  /** What may be answered from it; the same object until that changes. */
+  readonly servable: Servable;
   /** Whether a write was answered, by any reader, that is not in the replica yet. */
   readonly hasUnmergedWrites: boolean;
 }
@@ -30,14 +32,35 @@ export const LOOK_MS = 250;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
 
+/** What compilers of reads need to know. */
+export function queryContext({ servable }: ReplicaState): QueryContext {
+  const { schema } = servable;
+  return { schema, servedTypes: new Set(schema.types.keys()), now: new Date() };
+}
+
 interface Seen extends ReplicaState {
   readonly at: number;
 }
 
-/** Looks at the watermark and the served types again and again, so that no read has to. */
-export function createReplicaWatch(database: Queryable, log: Logger): ReplicaWatch {
+/**
+ * Looks at the watermark and at what may be served again and again, so that no read has to.
+ * @param pinned id of the generation to serve; 0: the one that is serving.
+ */
+export function createReplicaWatch(db: Database, pinned: number, log: Logger): ReplicaWatch {
   let seen: Seen | null = null;
   let isLost = true;
+
+  const lookAtServable = async (): Promise<Servable> => {
+    const version = await readVersion(db.pool);
+    if (seen?.servable.version === version) return seen.servable;
+    const servable = await readServable(db, pinned);
+    if (servable.generation !== seen?.servable.generation)
+      log.info(
+        { generation: servable.generation, types: servable.typesWanted },
+        'another generation is served',
+      );
+    return servable;
+  };
 
   const look = async (): Promise<void> => {
     const at = performance.now();
@@ -47,13 +70,13 @@ export function createReplicaWatch(database: Queryable, log: Logger): ReplicaWat
       LOOK_TIMEOUT_MS,
       new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`),
     );
-    const looks = Promise.all([readWatermark(database), servedTypes(database), hasUnmergedWrites(database)]);
-    const [watermark, served, unmerged] = await Promise.race([looks, tooLate.promise]).finally(() =>
+    const looks = Promise.all([readWatermark(db.pool), lookAtServable(), hasUnmergedWrites(db.pool)]);
+    const [watermark, servable, unmerged] = await Promise.race([looks, tooLate.promise]).finally(() =>
       clearTimeout(timer),
     );
     if (isLost) log.info('the replica can be read');
     isLost = false;
-    seen = { watermark, lagMs: watermark?.lagMs ?? null, served, hasUnmergedWrites: unmerged, at };
+    seen = { watermark, lagMs: watermark?.lagMs ?? null, servable, hasUnmergedWrites: unmerged, at };
   };
 
   return {

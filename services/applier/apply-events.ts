@@ -1,5 +1,6 @@
 import type { NormalizedEvent } from '@understudy/domain/event';
-import type { Replica } from '@understudy/pipeline/replica';
+import { normalizeEvent } from '@understudy/pipeline/normalize';
+import { onReplica, type Replica } from '@understudy/pipeline/replica';
 import { identifierField, isPlainIdentifier } from '@understudy/schema/display-name';
 import { entityTable } from '@understudy/store/entity-tables';
 import { claimUnapplied, markApplied } from '@understudy/store/event-log';
@@ -21,19 +22,20 @@ interface Plan {
  */
 export async function applyEvents(
   replica: Replica,
-  events: readonly NormalizedEvent[],
+  events: readonly { readonly id: number }[],
 ): Promise<ReadonlySet<string>> {
+  const ids = events.map((event) => event.id);
+  return onReplica(replica, (current) => applyOnce(current, ids));
+}
+
+function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySet<string>> {
+  const { schema } = replica;
   return replica.db.transaction(async (tx) => {
-    const claimed = new Set(
-      (
-        await claimUnapplied(
-          tx,
-          events.map((event) => event.id),
-        )
-      ).map(({ entry }) => entry.id),
-    );
+    const claimed = await claimUnapplied(tx, ids);
     const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
-    for (const event of events) if (claimed.has(event.id)) planEvent(replica, event, plan);
+    // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
+    for (const { entry, tick, late } of claimed)
+      planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
     // Rows before link targets, types in one order: the order of locks is the same for everybody.
     for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const cached = replica.schema.types.get(type);
@@ -47,7 +49,10 @@ export async function applyEvents(
       (request) => replica.schema.types.has(request.type) || request.linkers,
     );
     await requestRefresh(tx, wanted);
-    await markApplied(tx, [...claimed]);
+    await markApplied(
+      tx,
+      claimed.map(({ entry }) => entry.id),
+    );
     return new Set(wanted.map((request) => request.type));
   });
 }

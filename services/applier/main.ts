@@ -8,7 +8,7 @@ import { refreshDue } from './refresh.ts';
 
 const IDLE_MS = 60_000;
 
-await runReplicaService('applier', async ({ replica, queues, config, log, signal }) => {
+await runReplicaService('applier', async ({ replicas, queues, config, log, signal }) => {
   const refreshes = queues.queue('refresh');
   const onError = (error: Error): void => log.warn({ err: error }, 'a job failed, or the queue is away');
 
@@ -18,17 +18,17 @@ await runReplicaService('applier', async ({ replica, queues, config, log, signal
       const batch = parseEventsJob(job.data);
       const types = new Set<string>();
       try {
-        for (const type of await applyEvents(replica, batch)) types.add(type);
+        for (const type of await applyEvents(replicas.current, batch)) types.add(type);
       } catch (error) {
         if (!isDataError(error)) throw error;
         // One of them is at fault: each by itself, so that the others are applied.
         for (const event of batch) {
           try {
-            for (const type of await applyEvents(replica, [event])) types.add(type);
+            for (const type of await applyEvents(replicas.current, [event])) types.add(type);
           } catch (cause) {
             if (!isDataError(cause)) throw cause;
             log.error({ err: cause, event: event.id }, 'an event cannot be applied and is put aside');
-            await park(replica, event, cause);
+            await park(replicas.current, event, cause);
           }
         }
       }
@@ -41,7 +41,7 @@ await runReplicaService('applier', async ({ replica, queues, config, log, signal
     'refresh',
     async (job) => {
       const type = parseRefreshJob(job.data);
-      const count = await refreshDue(replica, type, config.applier.refreshPageSize);
+      const count = await refreshDue(replicas.current, type, config.applier.refreshPageSize);
       if (count > 0) log.debug({ type, count }, 'refreshed');
     },
     { concurrency: config.applier.concurrency, onError },

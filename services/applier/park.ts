@@ -1,6 +1,6 @@
 import { ValueError } from '@understudy/domain/data-types/data-type';
 import type { NormalizedEvent } from '@understudy/domain/event';
-import type { Replica } from '@understudy/pipeline/replica';
+import { onReplica, type Replica } from '@understudy/pipeline/replica';
 import { parkEvent } from '@understudy/store/event-log';
 import { requestRefresh } from '@understudy/store/refresh-requests';
 
@@ -15,10 +15,12 @@ export function isDataError(error: unknown): boolean {
 /** Puts an event that cannot be applied aside, and has its entity fetched instead; the stream goes on. */
 export async function park(replica: Replica, event: NormalizedEvent, error: unknown): Promise<void> {
   const { change } = event;
-  await replica.db.transaction(async (tx) => {
-    await parkEvent(tx, event.id, error instanceof Error ? error.message : String(error));
-    if ('target' in change && replica.schema.types.has(change.target.type)) {
-      await requestRefresh(tx, [{ ...change.target, reason: 'its event cannot be applied' }]);
-    }
-  });
+  await onReplica(replica, ({ db, schema }) =>
+    db.transaction(async (tx) => {
+      await parkEvent(tx, event.id, error instanceof Error ? error.message : String(error));
+      if ('target' in change && schema.types.has(change.target.type)) {
+        await requestRefresh(tx, [{ ...change.target, reason: 'its event cannot be applied' }]);
+      }
+    }),
+  );
 }

@@ -1,5 +1,6 @@
 import type { Replica } from '@understudy/pipeline/replica';
 import { and, leaf } from '@understudy/site-client/filters';
+import { serveNothing } from '@understudy/store/followed-fields';
 import { initWatermark, readWatermark, replaceGaps } from '@understudy/store/watermark';
 
 /** The newest id of the site's log; 0 while it is empty. */
@@ -38,7 +39,7 @@ export async function ensureCheckpoint(replica: Replica): Promise<'first start' 
     await initWatermark(tx, head);
     await replaceGaps(tx, []);
     // Whatever was served may have missed changes; a scan that began before this point has as well.
-    await tx.query('delete from understudy.served_type');
+    await serveNothing(tx);
     await tx.query('delete from understudy.scan where finished_at is null');
     if (watermark !== null) await tx.query(`delete from understudy.event_log`);
   });

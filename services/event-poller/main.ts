@@ -1,3 +1,4 @@
+import { onReplica } from '@understudy/pipeline/replica';
 import { instanceName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
@@ -10,10 +11,10 @@ import { sweep } from './sweep.ts';
 const LEASE = 'event-poller';
 const SWEEP_MS = 1_000;
 
-await runReplicaService('event-poller', async ({ replica, queues, config, log, signal }) => {
+await runReplicaService('event-poller', async ({ replicas, queues, config, log, signal }) => {
   const { poller } = config;
   const holder = instanceName();
-  const { pool } = replica.db;
+  const { pool } = replicas.current.db;
   const events = queues.queue('events');
   let leading: number | null = null;
   let wasDeep = false;
@@ -27,7 +28,7 @@ await runReplicaService('event-poller', async ({ replica, queues, config, log, s
       return null;
     }
     if (leading !== epoch) {
-      const done = await ensureCheckpoint(replica);
+      const done = await onReplica(replicas.current, ensureCheckpoint);
       log.info({ epoch, checkpoint: done ?? 'holds' }, 'leads');
       leading = epoch;
     }
@@ -48,7 +49,9 @@ await runReplicaService('event-poller', async ({ replica, queues, config, log, s
     if (watermark === null) throw new Error('no watermark');
     try {
       const lease = { name: LEASE, holder, epoch };
-      const polled = await poll(replica, events, watermark.polledThrough, { ...poller, lease });
+      const polled = await onReplica(replicas.current, (replica) =>
+        poll(replica, events, watermark.polledThrough, { ...poller, lease }),
+      );
       if (polled.stored > 0) log.debug(polled, 'polled');
       if (polled.expired.length > 0)
         log.warn({ gaps: polled.expired }, 'events never came; their time is scanned');
@@ -60,7 +63,7 @@ await runReplicaService('event-poller', async ({ replica, queues, config, log, s
   });
 
   const sweeping = loop('sweeping', { signal, log }, async () => {
-    const count = await sweep(replica, queues, poller.sweepAfterMs);
+    const count = await sweep(replicas.current, queues, poller.sweepAfterMs);
     if (count > 0) log.warn({ count }, 'events were stored and not applied; enqueued again');
     return SWEEP_MS;
   });

@@ -1,10 +1,12 @@
 import { parseScanJob } from '@understudy/pipeline/contracts';
 import { enqueueChunks } from '@understudy/pipeline/enqueue';
+import { onReplica } from '@understudy/pipeline/replica';
 import { instanceName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, releaseLease } from '@understudy/store/lease';
 import { claimChunk, extendChunk, failChunk, openChunks } from '@understudy/store/scans';
+import { keepGenerations } from './keep-generations.ts';
 import { planDue } from './plan.ts';
 import { scanChunk } from './scan-chunk.ts';
 
@@ -15,8 +17,8 @@ const CHUNKS_AT_ONCE = 200;
 /** A chunk whose worker has shown no page for this long is given to another. */
 const CHUNK_MS = 20_000;
 
-await runReplicaService('scanner', async ({ replica, queues, config, log, signal }) => {
-  const { pool } = replica.db;
+await runReplicaService('scanner', async ({ db, replicas, queues, config, log, signal }) => {
+  const { pool } = db;
   const queue = queues.queue('scan');
   const holder = instanceName();
 
@@ -26,7 +28,7 @@ await runReplicaService('scanner', async ({ replica, queues, config, log, signal
       const chunk = await claimChunk(pool, parseScanJob(job.data), CHUNK_MS);
       if (chunk === null) return;
       try {
-        const rows = await scanChunk(replica, chunk, {
+        const rows = await scanChunk(replicas.current, chunk, {
           pageSize: config.scanner.pageSize,
           onPage: () => extendChunk(pool, chunk.id, CHUNK_MS),
         });
@@ -44,7 +46,8 @@ await runReplicaService('scanner', async ({ replica, queues, config, log, signal
 
   await loop('planning', { signal, log }, async () => {
     if ((await acquireLease(pool, LEASE, holder, LEASE_MS)) === null) return LEASE_MS / 4;
-    const planned = await planDue(replica, config.scanner);
+    await keepGenerations(db, config.schema.retiredKeepMs, log);
+    const planned = await onReplica(replicas.current, (replica) => planDue(replica, config.scanner));
     if (planned !== null) log.info({ kind: planned }, 'a scan begins');
     await enqueueChunks(queue, await openChunks(pool, CHUNKS_AT_ONCE));
     return PLAN_MS;

@@ -1,11 +1,11 @@
-import { fingerprint } from '@understudy/pipeline/plan-scan';
 import { refreshEntities } from '@understudy/pipeline/refresh-entities';
-import type { Replica } from '@understudy/pipeline/replica';
+import { onReplica, type Replica } from '@understudy/pipeline/replica';
 import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
+import { serveScanned } from '@understudy/store/followed-fields';
 import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
 import { vanishedCandidates } from '@understudy/store/merge/vanished';
-import { finishChunk, isTypeScanned, type ScanChunk, serveType } from '@understudy/store/scans';
+import { finishChunk, type ScanChunk } from '@understudy/store/scans';
 import { nextTick } from '@understudy/store/tick';
 
 /** How many rows that a scan did not find are asked for at once. */
@@ -24,16 +24,23 @@ function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | undefine
   return and(...conditions);
 }
 
+export interface ScanOptions {
+  /** Rows in one request. */
+  readonly pageSize: number;
+  /** Called after each page. */
+  readonly onPage: () => Promise<void>;
+}
+
 /**
  * Scans a chunk: alive and retired rows, page by page, merged as they come; in a full scan, rows of the replica that
  * the site did not show are asked for by id and removed if it does not have them. Doing it again does no harm.
  * @returns how many rows were read.
  */
-export async function scanChunk(
-  replica: Replica,
-  chunk: ScanChunk,
-  options: { readonly pageSize: number; readonly onPage: () => Promise<void> },
-): Promise<number> {
+export function scanChunk(replica: Replica, chunk: ScanChunk, options: ScanOptions): Promise<number> {
+  return onReplica(replica, (current) => scanOnce(current, chunk, options));
+}
+
+async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions): Promise<number> {
   const { db, site, schema } = replica;
   const cached = schema.types.get(chunk.type);
   if (cached === undefined) {
@@ -74,9 +81,7 @@ export async function scanChunk(
   }
   await db.transaction(async (tx) => {
     await finishChunk(tx, chunk, seenIds.length);
-    if (chunk.kind === 'full' && (await isTypeScanned(tx, chunk.scanId, chunk.type))) {
-      await serveType(tx, chunk.type, fingerprint(cached));
-    }
+    if (chunk.kind === 'full') await serveScanned(tx, chunk.scanId, chunk.type);
   });
   return seenIds.length;
 }

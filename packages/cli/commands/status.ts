@@ -160,8 +160,8 @@ function factsOf(
   const cached =
     generation === null
       ? 'none yet'
-      : `${generation.fingerprint}, ${countText(generation.types, 'type')}, ${servedTypes.length} served, ` +
-        `${countText(generation.differences, 'difference')} from the site`;
+      : `${generation.id} ${generation.state}, ${countText(generation.types, 'type')}, ${servedTypes.length} served, ` +
+        `${countText(generation.differences.length, 'difference')} from the site${nextText(generation.next)}`;
   return [
     ['event log', followed],
     ['gaps', missing],
@@ -175,4 +175,11 @@ function factsOf(
     ],
     ['generation', cached],
   ];
+}
+
+/** The generation that is on its way, if there is one. */
+function nextText(next: NonNullable<SystemStatus['generation']>['next']): string {
+  return next === null
+    ? ''
+    : `; ${next.id} ${next.state}, ${next.served} of ${countText(next.fields, 'field')} can be served`;
 }

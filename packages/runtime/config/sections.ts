@@ -51,7 +51,15 @@ export const SECTIONS = {
     ),
   },
   schema: {
-    file: shippedFile('schema/default.yaml', 'the part of the site’s schema that is kept'),
+    file: shippedFile(
+      'schema/default.yaml',
+      'the part of the site’s schema that is kept, at the very first start; later: understudy schema apply',
+    ),
+    retiredKeepMs: integer(
+      HOUR,
+      { min: 0, max: 30 * DAY },
+      'how long a generation that was replaced is still followed, so that rolling back to it takes no scan',
+    ),
   },
   log: {
     level: choice('info', ['trace', 'debug', 'info', 'warn', 'error', 'fatal'], 'least level that is logged'),
@@ -92,6 +100,11 @@ export const SECTIONS = {
     host: text('127.0.0.1', 'address that the reader listens on'),
     port: integer(8010, PORT, 'port that the reader listens on'),
     maxLagMs: integer(60_000, { min: 0, max: 30 * DAY }, 'staleness above which reads pass through'),
+    generation: integer(
+      0,
+      { min: 0, max: Number.MAX_SAFE_INTEGER },
+      'generation of the schema that this reader answers from; 0: the one that is served',
+    ),
     bodyLimitBytes: integer(10_000_000, { min: 1_000, max: 1_000_000_000 }, 'largest JSON request'),
     authTtlMs: integer(
       MINUTE,

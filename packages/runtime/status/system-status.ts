@@ -1,7 +1,7 @@
+import { type GenerationSummary, readGenerationSummary } from '@understudy/pipeline/generation-summary';
 import type { QueueBackend } from '@understudy/pipeline/queue-backend';
 import { countQueuesPatiently, type QueueCounts } from '@understudy/pipeline/queue-counts';
 import type { Queryable } from '@understudy/store/database';
-import { type Generation, readGeneration } from '@understudy/store/generation';
 import { readStatus, type StatusReport } from '@understudy/store/status';
 import { createLook, type Seen } from './look.ts';
 
@@ -21,7 +21,7 @@ export interface SystemStatus {
   /** Null unless the database is there. */
   readonly report: StatusReport | null;
   /** Null before the replica was first prepared as well. */
-  readonly generation: Generation | null;
+  readonly generation: GenerationSummary | null;
   /** Null unless the queue is there. */
   readonly queues: readonly QueueCounts[] | null;
 }
@@ -50,7 +50,7 @@ export function createStatusWatch(q: Queryable, queues: QueueBackend, queueUrl: 
   const backend = /^rediss?:/.test(queueUrl) ? 'redis' : 'postgres';
   const database = createLook(async () => ({
     report: await readStatus(q),
-    generation: await readGeneration(q),
+    generation: await readGenerationSummary(q),
   }));
   const queue = createLook(() => countQueuesPatiently(queues));
   return {

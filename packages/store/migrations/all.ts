@@ -1,4 +1,5 @@
 import { ControlTables } from './control-tables.ts';
+import { Generations } from './generations.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
 import { UnmergedWrites } from './unmerged-writes.ts';
 
@@ -7,4 +8,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-control-tables', class: ControlTables },
   { name: '2026-11-site-schema', class: SiteSchemaReplies },
   { name: '2026-11-unmerged-writes', class: UnmergedWrites },
+  { name: '2026-11-generations', class: Generations },
 ];

@@ -1,0 +1,58 @@
+import type pg from 'pg';
+import type { Database, Queryable } from './database.ts';
+
+/** What is followed has changed since the schema in hand was read: it must be read again and the work repeated. */
+export class SchemaMoved extends Error {
+  override readonly name = 'SchemaMoved';
+}
+
+/** Any number that nobody else uses for an advisory lock in this database. */
+const EPOCH_LOCK = 4_930_118;
+/** Who changes the schema waits for the merges under way; those that come after wait behind it no longer than this. */
+const LOCK_TIMEOUT_MS = 3_000;
+const LOCK_ATTEMPTS = 40;
+const LOCK_NOT_AVAILABLE = '55P03';
+
+/**
+ * Within a transaction: keeps what is followed as it is until the transaction ends.
+ * @throws SchemaMoved when it is no longer what it was at `epoch`.
+ */
+export async function holdEpoch(tx: Queryable, epoch: number): Promise<void> {
+  // Two statements, so that the second one sees what was committed while the first one waited; one round trip.
+  const answers = (await tx.query(
+    `select pg_advisory_xact_lock_shared(${EPOCH_LOCK}); select epoch from understudy.schema_state`,
+  )) as unknown as readonly pg.QueryResult<{ epoch: string }>[];
+  const now = answers[1]?.rows[0]?.epoch;
+  if (now === undefined || Number(now) !== epoch)
+    throw new SchemaMoved(`the schema of epoch ${epoch} is followed no longer`);
+}
+
+/** The database as somebody sees it who knows what is followed at `epoch`: each transaction holds it. */
+export function atEpoch(db: Database, epoch: number): Database {
+  return {
+    ...db,
+    transaction: (work) =>
+      db.transaction(async (tx) => {
+        await holdEpoch(tx, epoch);
+        return work(tx);
+      }),
+  };
+}
+
+/** Runs `work` in a transaction in which nobody merges anything and nobody else changes what is followed. */
+export async function whileNobodyMerges<T>(
+  db: Database,
+  work: (tx: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await db.transaction(async (tx) => {
+        await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+        await tx.query('select pg_advisory_xact_lock($1)', [EPOCH_LOCK]);
+        return work(tx);
+      });
+    } catch (error) {
+      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || attempt >= LOCK_ATTEMPTS) throw error;
+    }
+  }
+}
