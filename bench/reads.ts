@@ -1,7 +1,8 @@
 import { parseArgs } from 'node:util';
-import Table from 'cli-table3';
+import { type CpuMeter, cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
 import { startLoadGenerator } from './load/processes.ts';
+import { print } from './report.ts';
 import { openStudios } from './rig.ts';
 import { median } from './statistics.ts';
 import { MEASURED_READS, type MeasuredRead } from './studio/reads.ts';
@@ -23,6 +24,7 @@ const { values } = parseArgs({
 const AUTH = { script_name: 'pipeline', script_key: 'pipeline-key' };
 /** Different requests of one read; more than are sent in a round, so that nothing is asked twice on purpose. */
 const REQUESTS = 5_000;
+const WARM_UP_MS = 300;
 
 function requestsOf(read: MeasuredRead, studio: Studio): LoadJob['requests'] {
   return Array.from({ length: REQUESTS }, () => {
@@ -40,46 +42,84 @@ const studios = await openStudios(times);
 const reader = await studios.startReader();
 const bare = await studios.startBare();
 const load = await startLoadGenerator();
+const bareCpu = await cpuMeter(bare.pid, studios.plainUrl);
+const readerCpu = await cpuMeter(reader.pid, studios.replicaUrl);
+
+/** One side of a pair: what came through, and what it cost. */
+interface Side extends LoadResult {
+  readonly serverUs: number;
+  readonly databaseUs: number;
+}
+
+async function measure(job: Omit<LoadJob, 'warmUpMs' | 'measureMs'>, cpu: CpuMeter): Promise<Side> {
+  // Connections are made, statements prepared, code compiled.
+  await load.run({ ...job, warmUpMs: 0, measureMs: WARM_UP_MS });
+  await cpu.used();
+  const result = await load.run({ ...job, warmUpMs: 0, measureMs: Number(values.seconds) * 1_000 });
+  const { serverMs, databaseMs } = await cpu.used();
+  return {
+    ...result,
+    serverUs: (serverMs * 1_000) / result.count,
+    databaseUs: (databaseMs * 1_000) / result.count,
+  };
+}
+
 try {
-  const table = new Table({
-    head: [
-      'read',
-      'clients',
-      'bare /s',
-      'reader /s',
-      'reader / bare',
-      'bare p99 ms',
-      'reader p99 ms',
-      'p99 ratio',
-    ],
-  });
-  const timing = { warmUpMs: 300, measureMs: Number(values.seconds) * 1_000 };
+  const rows: (string | number)[][] = [];
   for (const read of measured) {
     const readerRequests = requestsOf(read, studio);
     const bareRequests = [{ method: 'GET' as const, path: `/${read.name}`, body: null }];
     for (const clients of values.clients.split(',').map(Number)) {
-      const pairs: { readonly bare: LoadResult; readonly reader: LoadResult }[] = [];
+      const pairs: { readonly bare: Side; readonly reader: Side }[] = [];
       for (let round = 0; round < Number(values.rounds); round += 1) {
-        const ofBare = await load.run({ url: bare.url, requests: bareRequests, clients, ...timing });
-        const ofReader = await load.run({ url: reader.url, requests: readerRequests, clients, ...timing });
+        const ofBare = await measure({ url: bare.url, requests: bareRequests, clients }, bareCpu);
+        const ofReader = await measure({ url: reader.url, requests: readerRequests, clients }, readerCpu);
         pairs.push({ bare: ofBare, reader: ofReader });
       }
       const middle = (of: (pair: (typeof pairs)[number]) => number): number => median(pairs.map(of));
-      table.push([
+      const cpu = (side: 'bare' | 'reader'): string =>
+        `${middle((pair) => pair[side].serverUs).toFixed(0)} + ${middle((pair) => pair[side].databaseUs).toFixed(0)}`;
+      rows.push([
         read.name,
         clients,
         middle((pair) => pair.bare.perSecond).toFixed(0),
         middle((pair) => pair.reader.perSecond).toFixed(0),
         middle((pair) => pair.reader.perSecond / pair.bare.perSecond).toFixed(2),
+        read.name === 'q3' ? '≥ 1.5' : '≥ 0.9',
         middle((pair) => pair.bare.p99Ms).toFixed(2),
         middle((pair) => pair.reader.p99Ms).toFixed(2),
         middle((pair) => pair.reader.p99Ms / pair.bare.p99Ms).toFixed(2),
+        '≤ 1.3',
+        cpu('bare'),
+        cpu('reader'),
       ]);
     }
   }
-  console.log(table.toString());
-  console.log(`reader: ${((await reader.residentBytes()) / 1e6).toFixed(0)} MB resident`);
+  print({
+    title: `the four reads, ${studio.shots} Shots, ${studio.tasks} Tasks, ${studio.versions} Versions`,
+    head: [
+      'read',
+      'clients',
+      'bare /s',
+      'reader /s',
+      'ratio',
+      'target',
+      'bare p99 ms',
+      'reader p99 ms',
+      'ratio',
+      'target',
+      'bare cpu µs',
+      'reader cpu µs',
+    ],
+    rows,
+    notes: [
+      ...measured.map((read) => `${read.name}: ${read.what}`),
+      'cpu µs: processor time of a request in the server + in PostgreSQL',
+      `reader: ${((await reader.residentBytes()) / 1e6).toFixed(0)} MB resident`,
+    ],
+  });
 } finally {
+  await Promise.all([bareCpu.close(), readerCpu.close()]);
   await load.stop();
   await bare.stop();
   await reader.stop();

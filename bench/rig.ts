@@ -93,7 +93,7 @@ export interface Studios {
   /** Starts a real reader over the replica. */
   startReader(env?: Readonly<Record<string, string>>, nodeFlags?: readonly string[]): Promise<Service>;
   /** Starts the bare server over the plain tables. */
-  startBare(): Promise<{ readonly url: string; stop(): Promise<void> }>;
+  startBare(): Promise<{ readonly url: string; readonly pid: number; stop(): Promise<void> }>;
   stop(): Promise<void>;
 }
 
@@ -141,11 +141,11 @@ export async function openStudios(times: number): Promise<Studios> {
       );
     },
     startBare: async () => {
-      const { first, stop } = await startTalking<{ readonly url: string }>('servers/bare.ts', [
+      const { first, child, stop } = await startTalking<{ readonly url: string }>('servers/bare.ts', [
         plainUrl,
         String(times),
       ]);
-      return { url: first.url, stop };
+      return { url: first.url, pid: child.pid ?? 0, stop };
     },
     stop: async () => {
       clearInterval(polling);

@@ -37,6 +37,7 @@ export class Scope {
   readonly root: Source;
   readonly #joins = new Map<string, { readonly source: Source; readonly sql: string }>();
   readonly #aliases: { next: number };
+  #furtherCount = 0;
 
   constructor(context: QueryContext, rootType: string, parameters = new Parameters(), aliases = { next: 0 }) {
     this.context = context;
@@ -83,6 +84,13 @@ export class Scope {
       and ${source.alias}.${located.typeColumn} = ${literal(type)} and ${alias}._active`;
     this.#joins.set(key, { source: target, sql });
     return target;
+  }
+
+  /** A table for a subquery that looks a linked row up; the condition is the caller's. */
+  further(type: string): Source {
+    this.#furtherCount += 1;
+    if (this.#furtherCount > HOPS_MAX) throw new NotCompiled('too many links');
+    return this.#source(type);
   }
 
   #source(name: string): Source {

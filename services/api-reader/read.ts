@@ -1,16 +1,11 @@
 import type { Replica } from '@understudy/pipeline/replica';
-import { type CompiledRead, compileRead, countParams } from '@understudy/query/compile-read';
+import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy/query/compile-read';
 import type { Answer, ApiCall } from './api-call.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { queryContext } from './replica-state.ts';
 
 /** A read that takes PostgreSQL longer than this is the site's to answer. */
 const QUERY_TIMEOUT_MS = 30_000;
-
-interface PageRow {
-  readonly entities: string;
-  readonly has_next_page: boolean;
-}
 
 /**
  * Answers a `read` (protocol §3).
@@ -26,16 +21,18 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
 /** @returns the JSON of the reply: `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2). */
 async function runRead(replica: Replica, read: CompiledRead): Promise<string> {
   const { pool } = replica.db;
-  const { rows } = await pool.query<PageRow>({
+  const { rows } = await pool.query<{ entity: string }>({
     name: read.name,
     text: read.sql,
     values: [...read.params],
     query_timeout: QUERY_TIMEOUT_MS,
   } as never);
-  const [row] = rows;
-  if (row === undefined) throw new Error('a read gave no row');
+  const { entities, hasNextPage } = pageOf(
+    read,
+    rows.map((row) => row.entity),
+  );
   const { pageSize, page } = read;
-  let paging = `"current_page":${page},"entities_per_page":${pageSize},"has_next_page":${row.has_next_page}`;
+  let paging = `"current_page":${page},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`;
   if (read.countSql !== null) {
     const { rows: counts } = await pool.query<{ entity_count: string }>({
       text: read.countSql,
@@ -43,7 +40,7 @@ async function runRead(replica: Replica, read: CompiledRead): Promise<string> {
       query_timeout: QUERY_TIMEOUT_MS,
     } as never);
     const count = Number(counts[0]?.entity_count);
-    paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize},"has_next_page":${row.has_next_page}`;
+    paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`;
   }
-  return `{"results":{"entities":${row.entities},"paging_info":{${paging}}}}`;
+  return `{"results":{"entities":${entities},"paging_info":{${paging}}}}`;
 }

@@ -1,5 +1,5 @@
 import type { EntityRow } from '@understudy/domain/entity';
-import { compileRead } from '@understudy/query/compile-read';
+import { compileRead, pageOf } from '@understudy/query/compile-read';
 import type { FilterGroup } from '@understudy/site-client/filters';
 import type { Replica } from '../replica.ts';
 
@@ -42,13 +42,15 @@ export async function* replicaRows(
         `${request.type} cannot be read from the replica: ${read.passThrough} (${read.detail})`,
       );
     }
-    const { rows } = await replica.db.pool.query<{ entities: string; has_next_page: boolean }>(read.sql, [
-      ...read.params,
-    ]);
-    const entities = JSON.parse(rows[0]?.entities ?? '[]') as EntityRow[];
+    const { rows } = await replica.db.pool.query<{ entity: string }>(read.sql, [...read.params]);
+    const { entities: text, hasNextPage } = pageOf(
+      read,
+      rows.map((row) => row.entity),
+    );
+    const entities = JSON.parse(text) as EntityRow[];
     yield* entities;
     const last = entities.at(-1);
-    if (last === undefined || rows[0]?.has_next_page !== true) return;
+    if (last === undefined || !hasNextPage) return;
     after = last.id;
   }
 }
