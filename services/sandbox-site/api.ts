@@ -13,18 +13,23 @@ export const INFO = {
   api_max_entities_per_page: 500,
   s3_uploads_enabled: false,
   s3_direct_uploads_enabled: false,
-  user_authentication_method: 'default',
 };
+
+/** `info`, the one call without credentials (protocol §2). */
+function info({ faults }: Sandbox): Json {
+  const method = faults.sso ? 'saml2' : faults.identity ? 'oxygen' : 'default';
+  return { ...INFO, user_authentication_method: method };
+}
 
 /** Answers one call of the JSON API. @throws SandboxFault */
 function answer(sandbox: Sandbox, body: unknown): Json {
   if (typeof body !== 'object' || body === null) throw badRequest('API invalid request');
   const { method_name: method, params } = body as { method_name?: unknown; params?: unknown };
   if (typeof method !== 'string') throw badRequest("API invalid/missing string 'method_name'");
-  if (method === 'info') return INFO;
+  if (method === 'info') return info(sandbox);
   if (!Array.isArray(params)) throw badRequest("API invalid/missing array 'params'");
   const [auth, payload] = params;
-  const actor = authenticate(sandbox.data, sandbox.sessions, sandbox.faults, auth);
+  const actor = authenticate(sandbox, auth);
   const answerMethod = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
   if (answerMethod === undefined) throw badRequest(`API unknown method '${method}'`);
   return { results: answerMethod(sandbox, new Caller(sandbox, actor), payload) };

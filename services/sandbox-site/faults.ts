@@ -16,8 +16,15 @@ const everyFault = z.object({
   lostIdRate: z.number().min(0).max(1),
   /** Share of writes that make no event at all. */
   silentRate: z.number().min(0).max(1),
-  /** Names of scripts and logins that are refused. */
+  /** Names of scripts and logins that are refused, their sessions too. */
   revoked: z.array(z.string()),
+  /** Logins that need a second factor. */
+  twoFactor: z.array(z.string()),
+  /** Whether passwords are refused because of single sign-on, or of Autodesk Identity (protocol §1.3). */
+  sso: z.boolean(),
+  identity: z.boolean(),
+  /** How long a session token lives unused. */
+  sessionLifetimeMs: z.number().min(0),
 });
 
 export type Faults = z.infer<typeof everyFault>;
@@ -35,4 +42,8 @@ export const NO_FAULTS: Faults = {
   lostIdRate: 0,
   silentRate: 0,
   revoked: [],
+  twoFactor: [],
+  sso: false,
+  identity: false,
+  sessionLifetimeMs: 24 * 3_600_000,
 };

@@ -1,7 +1,6 @@
 import { type FastifyInstance, fastify } from 'fastify';
 import { adminRoutes } from './admin.ts';
 import { handleApi } from './api.ts';
-import type { Sessions } from './auth.ts';
 import { addDisplayColumns } from './display-columns.ts';
 import { EventLog, wireTime } from './event-log.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
@@ -9,6 +8,7 @@ import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
 import { BORN, seedStudio } from './seed.ts';
+import { Sessions } from './sessions.ts';
 import { SiteData } from './site-data.ts';
 import { playOne } from './traffic.ts';
 import { sessionOf } from './web-session.ts';
@@ -71,7 +71,7 @@ export async function startSandboxSite(
   const sandbox: Sandbox = {
     data,
     log,
-    sessions: new Map(),
+    sessions: new Sessions(() => sandbox.faults.sessionLifetimeMs),
     random,
     seed: options.seed,
     faults: { ...NO_FAULTS, latencyMs: options.latencyMs },

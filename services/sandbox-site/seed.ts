@@ -1,5 +1,5 @@
 import type { Json } from '@understudy/domain/entity';
-import { SCRIPT_KEYS } from './auth.ts';
+import { SCRIPTS } from './auth.ts';
 import { RULE_SET_CODES } from './permissions.ts';
 import { pick, pickNumber, type Random } from './random.ts';
 import type { SiteData } from './site-data.ts';
@@ -73,12 +73,12 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
     RULE_SET_CODES.map((code) => [code, add('PermissionRuleSet', { code, display_name: code })]),
   );
   const rules = (code: string): Json => ruleSets.get(code) ?? null;
-  for (const name of Object.keys(SCRIPT_KEYS)) {
+  for (const [name, script] of Object.entries(SCRIPTS)) {
     add('ApiUser', {
       firstname: name,
       lastname: '1.0',
-      generate_event_log_entries: true,
-      permission_rule_set: rules(name === 'readonly' ? 'api_reader' : 'api_admin'),
+      generate_event_log_entries: script.logs,
+      permission_rule_set: rules(script.rules),
     });
   }
   const departments = ['Animation', 'Lighting', 'Compositing'].map((name) =>

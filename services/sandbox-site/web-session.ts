@@ -1,11 +1,11 @@
-import type { Sessions } from './auth.ts';
-import type { Entity } from './entity-table.ts';
+import type { EntityRef } from '@understudy/domain/entity';
+import type { Sessions } from './sessions.ts';
 
-/** Who the browser's cookie `_session_id` says it is: the site's pages take a session token there (protocol §5.8, §5.10). */
-export function sessionOf(sessions: Sessions, cookie: string | undefined): Entity | undefined {
+/** Who the cookie `_session_id` of a page or file says it is: it holds a session token (protocol §5.8, §5.10). */
+export function sessionOf(sessions: Sessions, cookie: string | undefined): EntityRef | undefined {
   for (const part of (cookie ?? '').split(';')) {
     const [name = '', value = ''] = part.trim().split('=', 2);
-    if (name === '_session_id') return sessions.get(decodeURIComponent(value));
+    if (name === '_session_id') return sessions.use(value, false);
   }
   return undefined;
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Json } from '@understudy/domain/entity';
 import type { Caller } from '../caller.ts';
 import type { Sandbox } from '../sandbox-site.ts';
@@ -27,10 +26,5 @@ export const METHODS: Readonly<Record<string, Method>> = {
   schema_field_create: schemaFieldCreate,
   schema_field_update: schemaFieldUpdate,
   schema_field_delete: schemaFieldDelete,
-  get_session_token: (sandbox, caller) => {
-    const token = randomUUID();
-    const user = sandbox.data.find(caller.actor.user);
-    if (user !== undefined) sandbox.sessions.set(token, user);
-    return { session_id: token };
-  },
+  get_session_token: (sandbox, caller) => ({ session_id: sandbox.sessions.create(caller.actor.user) }),
 };
