@@ -40,7 +40,7 @@ async function runRead(replica: Replica, read: CompiledRead): Promise<string> {
       query_timeout: QUERY_TIMEOUT_MS,
     } as never);
     const count = Number(counts[0]?.entity_count);
-    paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`;
+    paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize}`;
   }
   return `{"results":{"entities":${entities},"paging_info":{${paging}}}}`;
 }

@@ -110,11 +110,10 @@ function isWelcome(faults: Faults, user: Entity): boolean {
 
 function sudoUser(site: AuthSite, actual: Entity, login: string): EntityRef {
   const target = named(site.data, 'HumanUser', 'login', login);
-  if (!rulesOf(site.data, actual).sudo) {
+  const isAllowed = rulesOf(site.data, actual).sudo && target !== undefined && isWelcome(site.faults, target);
+  if (!isAllowed) {
     throw badData(`The user does not have permission to 'sudo': ${site.data.displayName(actual)}`);
   }
-  if (target === undefined || !isWelcome(site.faults, target))
-    throw refused(`Can't authenticate user '${login}'.`);
   return target;
 }
 

@@ -16,7 +16,7 @@ export class Sessions {
   }
 
   create(user: EntityRef): string {
-    const token = randomUUID().replaceAll('-', '');
+    const token = randomUUID();
     this.#sessions.set(token, { user: { type: user.type, id: user.id }, usedAt: Date.now() });
     return token;
   }
