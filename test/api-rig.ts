@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startReader } from '@understudy/api-reader/reader';
 import type { EntityRow, Json } from '@understudy/domain/entity';
@@ -8,9 +10,11 @@ import { until } from '@understudy/harness/until';
 import { planFullScan } from '@understudy/pipeline/plan-scan';
 import { prepareReplica, type Replica } from '@understudy/pipeline/replica';
 import { loadConfig } from '@understudy/runtime/config/load';
-import { parseSandboxYaml } from '@understudy/sandbox-site/sandbox-schema';
+import { parseSandboxYaml, type SandboxSchema } from '@understudy/sandbox-site/sandbox-schema';
 import { type Sandbox, startSandboxSite } from '@understudy/sandbox-site/sandbox-site';
 import { scanChunk } from '@understudy/scanner/scan-chunk';
+import { cachedSchemaFrom } from '@understudy/schema/cacheable';
+import { formatCachedSchema } from '@understudy/schema/cached-schema-file';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
@@ -21,6 +25,11 @@ import { type Logger, pino } from 'pino';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 export const SCRIPT = { script_name: 'pipeline', script_key: 'pipeline-key' };
 export const USER = { user_login: '', user_password: 'sandbox' };
+
+/** The YAML of the sandbox's own schema. */
+export function sandboxSchemaText(): Promise<string> {
+  return readFile(`${ROOT}schema/sandbox-site.yaml`, 'utf8');
+}
 
 /** A reply as it came. */
 export interface Reply {
@@ -137,12 +146,14 @@ export interface Api {
 }
 
 /** A sandbox site of its own; all of them are the same. */
-export async function startTestSite(): ReturnType<typeof startSandboxSite> {
+export async function startTestSite(
+  options: { readonly schema?: SandboxSchema; readonly scale?: number } = {},
+): ReturnType<typeof startSandboxSite> {
   return startSandboxSite({
     host: '127.0.0.1',
     port: 0,
-    schema: parseSandboxYaml(await readFile(`${ROOT}schema/sandbox-site.yaml`, 'utf8')),
-    scale: 300,
+    schema: options.schema ?? parseSandboxYaml(await sandboxSchemaText()),
+    scale: options.scale ?? 300,
     seed: 7,
     writesPerSecond: 0,
     latencyMs: 0,
@@ -154,10 +165,33 @@ export async function startTestSite(): ReturnType<typeof startSandboxSite> {
  * replica knows, it knows from the scan and from what the reader does.
  */
 export async function startApi(
-  options: { readonly env?: Readonly<Record<string, string>> } = {},
+  options: {
+    readonly env?: Readonly<Record<string, string>>;
+    /** The site's schema, the sandbox's own unless told. */
+    readonly schema?: SandboxSchema;
+    /** Entities that the site is seeded with, about. */
+    readonly scale?: number;
+    /** Whether everything that can be cached of the site is, instead of the default schema. */
+    readonly cacheAll?: boolean;
+    /** Fills the site before it is scanned. */
+    readonly fill?: (siteUrl: string) => Promise<void>;
+  } = {},
 ): Promise<Api> {
   const database = await createTestDatabase();
-  const site = await startTestSite();
+  const site = await startTestSite(options);
+  const client = createSiteClient({
+    url: site.url,
+    credentials: { scriptName: 'understudy', scriptKey: 'sandbox-key' },
+    budget: localBudget({ concurrency: 8 }),
+    timeoutMs: 10_000,
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'understudy-api-'));
+  let schemaFile = `${ROOT}schema/default.yaml`;
+  if (options.cacheAll === true) {
+    schemaFile = join(folder, 'schema.yaml');
+    const everything = cachedSchemaFrom(await client.schemaRead({ priority: 'poll' }));
+    await writeFile(schemaFile, formatCachedSchema(everything));
+  }
   const config = loadConfig({
     needs: ['site', 'database'],
     env: {
@@ -166,19 +200,14 @@ export async function startApi(
       UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
       UNDERSTUDY_SITE_TIMEOUT_MS: '3000',
       DATABASE_URL: database.url,
-      UNDERSTUDY_SCHEMA_FILE: `${ROOT}schema/default.yaml`,
+      UNDERSTUDY_SCHEMA_FILE: schemaFile,
       UNDERSTUDY_READER_PORT: '0',
       ...options.env,
     },
   });
   const databaseOptions = { url: database.url, poolSize: 5, applicationName: 'test' };
   const db = await openDatabase(databaseOptions);
-  const client = createSiteClient({
-    url: site.url,
-    credentials: { scriptName: 'understudy', scriptKey: 'sandbox-key' },
-    budget: localBudget({ concurrency: 8 }),
-    timeoutMs: 10_000,
-  });
+  await options.fill?.(site.url);
   const replica = await prepareReplica({
     db,
     databaseOptions,
@@ -226,6 +255,7 @@ export async function startApi(
       await db.close();
       await site.close();
       await database.drop();
+      await rm(folder, { recursive: true });
     },
   };
 }

@@ -1,61 +1,105 @@
-import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
-import type { EntityRow } from '@understudy/domain/entity';
-import fc from 'fast-check';
-import { type Api, call, entitiesOf, type Reply, readOf, startApi } from './api-rig.ts';
-import { randomRead, type Studio } from './differential/random-read.ts';
+import { existsSync, readFileSync } from 'node:fs';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { read } from '@understudy/sandbox-site/methods/read';
+import {
+  parseSandboxJson,
+  parseSandboxYaml,
+  type SandboxSchema,
+} from '@understudy/sandbox-site/sandbox-schema';
+import { SiteView } from '@understudy/sandbox-site/site-view';
+import { type Api, sandboxSchemaText, startApi } from './api-rig.ts';
+import { compareReads, compareRefusals, sandboxAnswer } from './differential/compare.ts';
+import { fillStudio } from './differential/fill-studio.ts';
+import { invalidRead } from './differential/invalid-read.ts';
+import { randomRead } from './differential/random-read.ts';
+import { studioOf } from './differential/studio.ts';
 
 /**
- * Random reads get from the replica what the sandbox site's own evaluator, which shares no code with the SQL compiler,
- * answers. UNDERSTUDY_DIFFERENTIAL_READS sets how many, UNDERSTUDY_DIFFERENTIAL_SEED repeats a run.
+ * Random reads on the replica and on the sandbox site, every value compared. DIFFERENTIAL_RUNS sets how many,
+ * DIFFERENTIAL_SEED repeats a run, DIFFERENTIAL_DETAIL prints exactly why reads passed through, SITE_SCHEMA_JSON names a file with the `schema_read` of any site.
  */
-const READS = Number(process.env['UNDERSTUDY_DIFFERENTIAL_READS'] ?? 1_000);
-const SEED = Number(process.env['UNDERSTUDY_DIFFERENTIAL_SEED'] ?? Date.now() % 2 ** 31);
+const RUNS = Number(process.env['DIFFERENTIAL_RUNS'] ?? 0);
+const SEED = Number(process.env['DIFFERENTIAL_SEED'] ?? Date.now() % 2 ** 31);
+const OWN_RUNS = RUNS || 1_000;
+const INVALID_RUNS = RUNS || 300;
+const OTHER_RUNS = RUNS || 500;
+const SITE_SCHEMA =
+  process.env['SITE_SCHEMA_JSON'] ??
+  fileURLToPath(new URL('../../shared/data/site-schema.json', import.meta.url));
 
-let api: Api;
-before(async () => {
-  api = await startApi();
-});
+/** A type that has a field of every data type. */
+const EVERY_DATA_TYPE = `
+  CustomEntity30:
+    code: text
+    project: {entity: [Project]}
+    sg_text: text
+    sg_number: number
+    sg_float: float
+    sg_percent: percent
+    sg_duration: duration
+    sg_timecode: timecode
+    sg_currency: currency
+    sg_footage: footage
+    sg_date: date
+    sg_date_time: date_time
+    sg_checkbox: checkbox
+    sg_list: {list: [Alpha, beta, "it's", "100%", Straße]}
+    sg_status_list: {status_list: [wtg, ip, IP, fin]}
+    sg_entity_type: entity_type
+    sg_color: color
+    sg_uuid: uuid
+    sg_entity: {entity: [Shot, Asset, CustomEntity30]}
+    sg_self: {entity: [CustomEntity30]}
+    sg_multi: {multi_entity: [Shot, Task, CustomEntity30]}
+    sg_addressing: {addressing: [HumanUser, Group]}
+    sg_tag_list: tag_list
+    sg_image: image
+    sg_url: url
+    sg_jsonb: jsonb
+    sg_serializable: serializable
+    sg_system_task_type: system_task_type
+`;
+
+let api: Api | undefined;
 after(() => api?.stop());
 
-async function studioOf(): Promise<Studio> {
-  const rows = new Map<string, readonly EntityRow[]>();
-  const { schema } = api.replica;
-  for (const type of schema.types.values()) {
-    const reply = await call(api.siteUrl, 'read', readOf(type.name, [...type.fields.keys()]));
-    rows.set(type.name, entitiesOf(reply));
-  }
-  return { schema, rows };
-}
-
-function answerOf({ status, json }: Reply): unknown {
-  if (json.exception === true) return { status, code: json.error_code, message: json.message };
-  const { entities, paging_info: paging } = json.results as unknown as {
-    readonly entities: unknown;
-    readonly paging_info: { readonly has_next_page: boolean };
-  };
-  return { status, entities, hasNextPage: paging.has_next_page };
-}
-
-test(`${READS} random reads equal the site's answers, seed ${SEED}`, async () => {
-  const studio = await studioOf();
-  const sources = new Map<string, number>();
-  await fc.assert(
-    fc.asyncProperty(randomRead(studio), async (read) => {
-      const ask = async (url: string): Promise<Reply> => call(url, 'read', read);
-      const [ours, theirs] = await Promise.all([ask(api.readerUrl), ask(api.siteUrl)]);
-      const source = String(ours.headers['x-understudy']);
-      sources.set(source, (sources.get(source) ?? 0) + 1);
-      assert.notEqual(
-        source,
-        'site; reason=replica-failed',
-        `PostgreSQL refused: ${api.logged.findLast((line) => line.includes('failed in PostgreSQL'))}`,
-      );
-      assert.deepEqual(answerOf(ours), answerOf(theirs), source);
-    }),
-    { numRuns: READS, seed: SEED },
+async function compare(
+  schema: SandboxSchema,
+  rowsPerType: number,
+  scale: number,
+  runs: number,
+): Promise<void> {
+  api = await startApi({
+    schema,
+    scale,
+    cacheAll: true,
+    fill: (siteUrl) => fillStudio(siteUrl, rowsPerType, SEED),
+  });
+  const { data } = api.sandbox;
+  const studio = await studioOf(api.siteUrl, api.replica.schema);
+  const shares = await compareReads(
+    api,
+    randomRead(studio),
+    (payload, now) => {
+      const view = new SiteView(data, { method: 'read', user: null, rules: null, now, media: null });
+      return sandboxAnswer(() => read(view, payload));
+    },
+    { runs, seed: SEED },
   );
-  for (const [source, count] of [...sources].sort((a, b) => b[1] - a[1])) {
-    console.log(`# ${((100 * count) / READS).toFixed(1)} % ${source}`);
-  }
+  shares.print('random reads');
+  const refusals = await compareRefusals(api, invalidRead(studio), { runs: INVALID_RUNS, seed: SEED });
+  refusals.print('reads that are mostly refused');
+  await api.stop();
+  api = undefined;
+}
+
+test(`${OWN_RUNS} random reads of the sandbox's studio, seed ${SEED}`, async () => {
+  await compare(parseSandboxYaml((await sandboxSchemaText()) + EVERY_DATA_TYPE), 12, 300, OWN_RUNS);
+});
+
+test(`${OTHER_RUNS} random reads of a whole site's schema, seed ${SEED}`, {
+  skip: existsSync(SITE_SCHEMA) ? false : `${SITE_SCHEMA} is not there`,
+}, async () => {
+  await compare(parseSandboxJson(readFileSync(SITE_SCHEMA, 'utf8')), 6, 0, OTHER_RUNS);
 });

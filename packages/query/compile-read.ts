@@ -4,12 +4,16 @@ import { NotCompiled, type PassThrough } from './pass-through.ts';
 import { rowJson } from './row-json.ts';
 import { type QueryContext, Scope } from './scope.ts';
 import { compileSorts } from './sorts.ts';
+import { NOW } from './sql.ts';
 
 /** A read as one statement. Running it any number of times gives the page as it is then. */
 export interface CompiledRead {
   /** Gives a row with `entity`, its JSON text, for each entity of the page, and one more where there is a next page. */
   readonly sql: string;
+  /** To be bound to a moment with `boundAt` for each run. */
   readonly params: readonly unknown[];
+  /** Whether the answer depends on when it is run (spans of time). */
+  readonly dependsOnNow: boolean;
   /** Equal for reads of one shape: the statement may be prepared under it. */
   readonly name: string;
   /** Gives one row with `entity_count`; only where the caller asked for counts (protocol §3.2). */
@@ -19,7 +23,8 @@ export interface CompiledRead {
   readonly type: string;
 }
 
-const PAGE_SIZE_MAX = 10_000;
+/** The most that sites are known to give; larger pages are theirs to answer (protocol §9). */
+const PAGE_SIZE_MAX = 5_000;
 const PAGE_MAX = 10_000_000;
 const FIELDS_MAX = 500;
 
@@ -68,6 +73,7 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
   return {
     sql,
     params,
+    dependsOnNow: params.includes(NOW),
     name,
     countSql,
     page,

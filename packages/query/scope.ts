@@ -8,7 +8,6 @@ export interface QueryContext {
   readonly schema: CachedSchema;
   /** Types that may be served. */
   readonly servedTypes: ReadonlySet<string>;
-  readonly now: Date;
 }
 
 /** A table in the statement, under an alias. A left-joined one may be null. */
@@ -28,7 +27,21 @@ const ID: Located = {
   field: { name: 'id', dataType: 'number', validTypes: [], absent: false },
 };
 
-const HOPS_MAX = 8;
+/** Tables that one statement or subquery joins; more are more than PostgreSQL plans well. */
+const HOPS_MAX = 24;
+
+const knownTypes = new WeakMap<CachedSchema, ReadonlySet<string>>();
+
+/** The entity types that a schema names: those it keeps, and those that its links may lead to. */
+function typesOf(schema: CachedSchema): ReadonlySet<string> {
+  const known = knownTypes.get(schema);
+  if (known !== undefined) return known;
+  const types = new Set(schema.types.keys());
+  for (const type of schema.types.values())
+    for (const field of type.fields.values()) for (const name of field.validTypes) types.add(name);
+  knownTypes.set(schema, types);
+  return types;
+}
 
 /** The tables of one statement (or of one subquery): the root and what its paths join. */
 export class Scope {
@@ -49,6 +62,11 @@ export class Scope {
   /** A scope for a subquery over another type; parameters are shared. */
   inner(type: string): Scope {
     return new Scope(this.context, type, this.parameters, this.#aliases);
+  }
+
+  /** Whether the site surely has an entity type of that name. */
+  knowsType(name: string): boolean {
+    return typesOf(this.context.schema).has(name);
   }
 
   /** A fresh alias. */

@@ -5,6 +5,8 @@ import type { Scope, Source } from './scope.ts';
 /** How the site orders text (protocol §3.4, §9). */
 const TEXT_COLLATION = '"en-US-x-icu"';
 const SORTS_MAX = 20;
+/** A sort on one of these is ignored (protocol §3.4); on others that cannot be sorted by, nobody knows. */
+const IGNORED: ReadonlySet<string> = new Set(['summary', 'url', 'password', 'serializable']);
 
 /**
  * ORDER BY of a read: what the site ignores is ignored, nulls come last ascending and first descending, id breaks ties.
@@ -26,7 +28,9 @@ export function compileSorts(scope: Scope, sorts: unknown): string {
 function sortKey(scope: Scope, source: Source, segments: readonly string[]): string | null {
   const [name = '', type, ...rest] = segments;
   const located = scope.field(source, name);
-  if (located.field.absent || !DATA_TYPES[located.field.dataType].sortable) return null;
+  const { name: dataType, sortable } = DATA_TYPES[located.field.dataType];
+  if (located.field.absent || IGNORED.has(dataType)) return null;
+  if (!sortable || dataType === 'footage') throw new NotCompiled('sort in doubt', dataType);
   if (type !== undefined) {
     if (located.kind !== 'link' || rest.length === 0) return null;
     return sortKey(scope, scope.follow(source, name, type), rest);

@@ -1,12 +1,44 @@
+import { NotCompiled } from './pass-through.ts';
+
+/** Stands among a statement's parameters for the moment at which it is run. */
+export const NOW = Symbol('now');
+
+/** PostgreSQL takes at most 65,535 parameters. */
+const PARAMETERS_MAX = 20_000;
+
+/**
+ * Text that PostgreSQL and the wire cannot carry as it is: NUL, and halves of surrogate pairs. Nothing stored equals it,
+ * but what the site makes of it is not known.
+ */
+function isSendable(text: string): boolean {
+  return !text.includes('\0') && text.isWellFormed();
+}
+
 /** Collects a statement's parameters: values never become part of its text. */
 export class Parameters {
   readonly values: unknown[] = [];
 
-  /** Adds a value. @returns its place with a cast, such as `$3::bigint`. */
+  /** Adds a value. @returns its place with a cast, such as `$3::bigint`. @throws NotCompiled for what cannot be sent. */
   add(value: unknown, cast: string): string {
+    const texts = Array.isArray(value) ? value : [value];
+    if (texts.some((text) => typeof text === 'string' && !isSendable(text)))
+      throw new NotCompiled('value in doubt', 'text that is not Unicode, or has NUL in it');
+    if (this.values.length >= PARAMETERS_MAX) throw new NotCompiled('filter too large');
     this.values.push(value);
     return `$${this.values.length}::${cast}`;
   }
+
+  /** The moment at which the statement is run, as a timestamp in UTC, to the second. */
+  now(): string {
+    const known = this.values.indexOf(NOW);
+    if (known === -1) this.values.push(NOW);
+    return `($${known === -1 ? this.values.length : known + 1}::timestamptz at time zone 'UTC')`;
+  }
+}
+
+/** A statement's parameters for running it at a moment. */
+export function boundAt(params: readonly unknown[], now: Date): unknown[] {
+  return params.map((value) => (value === NOW ? `${now.toISOString().slice(0, 19)}Z` : value));
 }
 
 /** A name or word of ours as an SQL literal; never used for what a caller sent. */
@@ -22,4 +54,17 @@ export function isTrue(condition: string): string {
 /** The negative of a condition, which also holds where it is null (protocol §4.3, null rule). */
 export function not(condition: string): string {
   return `not ${isTrue(condition)}`;
+}
+
+/** Conditions of which one must hold. */
+export function anyOf(conditions: readonly string[]): string {
+  return conditions.length === 0 ? 'false' : conditions.map((condition) => `(${condition})`).join(' or ');
+}
+
+/**
+ * Text without its case, by Unicode's full rules whatever the database's locale is: filters of text ignore case
+ * (protocol §4.3).
+ */
+export function folded(expression: string): string {
+  return `lower(${expression} collate "und-x-icu")`;
 }

@@ -1,5 +1,6 @@
 import type { Replica } from '@understudy/pipeline/replica';
 import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy/query/compile-read';
+import { boundAt } from '@understudy/query/sql';
 import type { Answer, ApiCall } from './api-call.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { queryContext } from './replica-state.ts';
@@ -21,10 +22,11 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
 /** @returns the JSON of the reply: `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2). */
 async function runRead(replica: Replica, read: CompiledRead): Promise<string> {
   const { pool } = replica.db;
+  const now = new Date();
   const { rows } = await pool.query<{ entity: string }>({
     name: read.name,
     text: read.sql,
-    values: [...read.params],
+    values: boundAt(read.params, now),
     query_timeout: QUERY_TIMEOUT_MS,
   } as never);
   const { entities, hasNextPage } = pageOf(
@@ -36,7 +38,7 @@ async function runRead(replica: Replica, read: CompiledRead): Promise<string> {
   if (read.countSql !== null) {
     const { rows: counts } = await pool.query<{ entity_count: string }>({
       text: read.countSql,
-      values: [...countParams(read)],
+      values: boundAt(countParams(read), now),
       query_timeout: QUERY_TIMEOUT_MS,
     } as never);
     const count = Number(counts[0]?.entity_count);

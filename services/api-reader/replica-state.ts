@@ -35,7 +35,7 @@ const LOOK_TIMEOUT_MS = 3_000;
 /** What compilers of reads need to know. */
 export function queryContext({ servable }: ReplicaState): QueryContext {
   const { schema } = servable;
-  return { schema, servedTypes: new Set(schema.types.keys()), now: new Date() };
+  return { schema, servedTypes: new Set(schema.types.keys()) };
 }
 
 interface Seen extends ReplicaState {

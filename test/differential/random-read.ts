@@ -1,20 +1,22 @@
 import type { DataType, Relation } from '@understudy/domain/data-types/data-type';
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { EntityRow, Json } from '@understudy/domain/entity';
-import type { CachedField, CachedSchema } from '@understudy/schema/cached-schema';
+import type { CachedField } from '@understudy/schema/cached-schema';
 import fc from 'fast-check';
+import { askedText } from './hostile-text.ts';
+import { fieldsOf, type Studio, valuesAt } from './studio.ts';
 
-/** What random reads are made of: the schema, and rows whose values filters ask for. */
-export interface Studio {
-  readonly schema: CachedSchema;
-  readonly rows: ReadonlyMap<string, readonly EntityRow[]>;
-}
+export type Payload = Readonly<Record<string, unknown>>;
 
-type Payload = Readonly<Record<string, unknown>>;
-
-/** Two hops through links and a field; deeper ones add no new kind of statement. */
-const HOPS_MAX = 2;
+/** Hops through links before the field; deeper ones add no new kind of statement. */
+const HOPS_MAX = 3;
+/** How often a filter asks for what a chosen row really holds, so that answers are not empty, in parts. */
+const TRUE_WEIGHT = 4;
+const OTHER_WEIGHT = 1;
 const LINKS: ReadonlySet<string> = new Set(['link', 'links']);
+/** What a sort may lead through. */
+const SINGLE_LINKS: ReadonlySet<string> = new Set(['link']);
+const ID: CachedField = { name: 'id', dataType: 'number', validTypes: [], absent: false };
 
 interface Place {
   readonly path: string;
@@ -22,160 +24,210 @@ interface Place {
   readonly field: CachedField;
 }
 
-function fieldsOf(studio: Studio, type: string): readonly CachedField[] {
-  return [...(studio.schema.types.get(type)?.fields.values() ?? [])];
-}
-
 /** A path of some hops from a type to a field for which `fits` holds. */
 function placeIn(
   studio: Studio,
   type: string,
   fits: (field: CachedField) => boolean,
+  links: ReadonlySet<string> = LINKS,
   hops = HOPS_MAX,
 ): fc.Arbitrary<Place> {
-  const here = fieldsOf(studio, type).filter(fits);
-  const ends: fc.Arbitrary<Place>[] =
-    here.length === 0 ? [] : [fc.constantFrom(...here).map((field) => ({ path: field.name, type, field }))];
+  const here = [...fieldsOf(studio, type).filter(fits), ID];
+  const end = fc.constantFrom(...here).map((field): Place => ({ path: field.name, type, field }));
   const steps = fieldsOf(studio, type).flatMap((field) =>
-    LINKS.has(DATA_TYPES[field.dataType].storage)
+    links.has(DATA_TYPES[field.dataType].storage)
       ? field.validTypes.flatMap((to) => (studio.schema.types.has(to) ? [{ name: field.name, to }] : []))
       : [],
   );
-  if (hops === 0 || steps.length === 0) {
-    return (
-      ends[0] ??
-      fc.constant({
-        path: 'id',
-        type,
-        field: { name: 'id', dataType: 'number', validTypes: [], absent: false },
-      })
-    );
-  }
-  const further = fc
-    .constantFrom(...steps)
-    .chain(({ name, to }) =>
-      placeIn(studio, to, fits, hops - 1).map((place) => ({ ...place, path: `${name}.${to}.${place.path}` })),
-    );
-  return ends.length === 0
-    ? further
-    : fc.oneof({ weight: 2, arbitrary: ends[0] as fc.Arbitrary<Place> }, { weight: 1, arbitrary: further });
+  if (hops === 0 || steps.length === 0) return end;
+  const further = fc.constantFrom(...steps).chain(({ name, to }) =>
+    placeIn(studio, to, fits, links, hops - 1).map((place) => ({
+      ...place,
+      path: `${name}.${to}.${place.path}`,
+    })),
+  );
+  return fc.oneof({ weight: 2, arbitrary: end }, { weight: 1, arbitrary: further });
 }
 
-/** Values that the field really has, so that filters find something. */
+/** Values that the field really has in some rows. */
 function found(studio: Studio, { type, field }: Place): readonly Json[] {
-  const values = (studio.rows.get(type) ?? []).flatMap((row) => {
-    const value = row[field.name];
-    if (value === null || value === undefined) return [];
-    return Array.isArray(value) ? value : [value];
-  });
-  return values.length > 0 ? values.slice(0, 60) : [];
+  return (studio.active.get(type) ?? []).slice(0, 60).flatMap((row) => valuesAt(studio, row, field.name));
 }
 
-const ODD_TEXTS = ['', '%', '_', 'a', 'A', "'", '\\', '"', 'é', '0', ' '] as const;
-
-function textLike(values: readonly Json[]): fc.Arbitrary<string> {
-  const texts = values.filter((value) => typeof value === 'string');
-  const odd = fc.constantFrom<string>(...ODD_TEXTS);
-  if (texts.length === 0) return odd;
-  const one = fc.constantFrom(...texts);
+/** Text in which a text may be found by a relation, in whatever case. */
+function textLike(text: string, relation: Relation): fc.Arbitrary<string> {
+  const characters = [...text];
+  const cut = fc.tuple(fc.nat(characters.length), fc.nat(characters.length)).map(([a, b]) => {
+    const [from, to] = [Math.min(a, b), Math.max(a, b)];
+    if (relation.endsWith('contains')) return characters.slice(from, to).join('');
+    if (relation.endsWith('starts_with')) return characters.slice(0, to).join('');
+    if (relation.endsWith('ends_with')) return characters.slice(from).join('');
+    return text;
+  });
   return fc.oneof(
-    one,
-    one.map((text) => text.toUpperCase()),
-    fc.tuple(one, fc.nat(8), fc.nat(8)).map(([text, from, length]) => text.slice(from, from + length)),
-    odd,
+    cut,
+    cut.map((part) => part.toUpperCase()),
+    cut.map((part) => part.toLowerCase()),
   );
 }
 
 const refOf = (value: Json): Json => {
-  const { type, id } = value as { readonly type: string; readonly id: number };
-  return { type, id };
+  const { type, id, name } = value as { readonly type: string; readonly id: number; readonly name: Json };
+  return { type, id, name };
 };
 
-/** One value of the kind that a relation on a field compares with. */
-function valueFor(studio: Studio, place: Place, dataType: DataType, relation: Relation): fc.Arbitrary<Json> {
-  const values = found(studio, place);
+/** One value for a relation on a field; made from one of `values` where there are any. */
+function valueFor(
+  studio: Studio,
+  place: Place,
+  dataType: DataType,
+  relation: Relation,
+  values: readonly Json[],
+): fc.Arbitrary<Json> {
+  const pool = values.length > 0 ? fc.constantFrom(...values) : null;
+  const nothing = { weight: 1, arbitrary: fc.constant<Json>(null) };
+  const texts = (): fc.Arbitrary<Json> => {
+    const known = values.flatMap((value) => {
+      const text = typeof value === 'string' ? value : (value as { readonly name?: Json } | null)?.name;
+      return typeof text === 'string' ? [text] : [];
+    });
+    if (known.length === 0) return askedText;
+    const like = fc.constantFrom(...known).chain((text) => textLike(text, relation));
+    return fc.oneof({ weight: 5, arbitrary: like }, { weight: 1, arbitrary: askedText });
+  };
   switch (dataType.family) {
-    case 'number':
-      return fc.oneof(
-        fc.integer({ min: -10, max: 2_000 }),
-        ...(values.length > 0 ? [fc.constantFrom(...values)] : []),
-        fc.constantFrom<Json>(null, 0, 1.5),
+    case 'number': {
+      if (dataType.name === 'footage') return fc.constantFrom<Json>('12-05', 1, null);
+      const near = (pool ?? fc.integer({ min: -10, max: 2_000 })).chain((value) =>
+        fc.constantFrom<Json>(value, Number(value) + 1, Number(value) - 1),
       );
+      return fc.oneof(
+        { weight: 8, arbitrary: near },
+        { weight: 1, arbitrary: fc.constantFrom<Json>(0, 1.5, -0, 1e300, 9_007_199_254_740_991) },
+        nothing,
+      );
+    }
     case 'date':
     case 'date_time': {
-      const at = fc
-        .date({ min: new Date('2024-01-01'), max: new Date('2027-12-31'), noInvalidDate: true })
+      const isDate = dataType.family === 'date';
+      const random = fc
+        .date({ min: new Date('0001-01-01'), max: new Date('2999-12-31'), noInvalidDate: true })
         .map((date) => date.toISOString());
+      const near = (pool ?? random).chain((value) => {
+        const moment = Date.parse(String(value));
+        return fc
+          .constantFrom(0, 1_000, -1_000, 86_400_000, -86_400_000)
+          .map((step) => new Date(moment + step).toISOString());
+      });
+      const at = fc.oneof({ weight: 5, arbitrary: near }, { weight: 1, arbitrary: random });
       const day = at.map((text) => text.slice(0, 10));
-      const own = values.length > 0 ? [fc.constantFrom(...values)] : [];
-      return fc.oneof(day, ...own, fc.constant<Json>(null), ...(dataType.family === 'date' ? [] : [at]));
+      const second = at.map((text) => `${text.slice(0, 19)}Z`);
+      return fc.oneof(
+        { weight: 4, arbitrary: day },
+        { weight: isDate ? 0 : 4, arbitrary: fc.oneof(second, at) },
+        nothing,
+      );
     }
     case 'checkbox':
       return fc.boolean();
     case 'link':
     case 'links': {
       if (relation.startsWith('type_'))
-        return fc.oneof(fc.constantFrom<Json>(...studio.schema.types.keys()), fc.constant(null));
-      const names = values.map((value) => (value as { readonly name?: Json }).name ?? null);
-      if (relation.startsWith('name_')) return textLike(names);
+        return fc.oneof(
+          {
+            weight: 4,
+            arbitrary: pool?.map((value) => (value as { readonly type: string }).type) ?? fc.constant('Shot'),
+          },
+          { weight: 1, arbitrary: fc.constantFrom<Json>(...studio.schema.types.keys(), 'NoSuchType') },
+          nothing,
+        );
+      if (relation.startsWith('name_') || relation.includes('contains')) return texts();
       const other = fc.record({
         type: fc.constantFrom(...(place.field.validTypes.length > 0 ? place.field.validTypes : ['Shot'])),
         id: fc.integer({ min: 1, max: 400 }),
       });
       return fc.oneof(
-        ...(values.length > 0 ? [{ weight: 4, arbitrary: fc.constantFrom(...values.map(refOf)) }] : []),
+        { weight: pool === null ? 0 : 6, arbitrary: pool?.map(refOf) ?? other },
         { weight: 1, arbitrary: other },
-        { weight: 1, arbitrary: fc.constant(null) },
+        nothing,
       );
     }
-    default:
+    case 'uuid':
       return fc.oneof(
-        { weight: 5, arbitrary: textLike(values) },
-        { weight: 1, arbitrary: fc.constant(null) },
+        { weight: 4, arbitrary: pool ?? fc.uuid() },
+        { weight: 1, arbitrary: fc.uuid() },
+        { weight: 1, arbitrary: fc.constantFrom<Json>('', 'no-uuid') },
       );
+    case 'image':
+      return fc.constant(null);
+    case 'text':
+      return /^is/.test(relation) ? fc.oneof({ weight: 8, arbitrary: texts() }, nothing) : texts();
+    default:
+      return fc.oneof({ weight: 8, arbitrary: texts() }, nothing);
   }
 }
 
 const SPAN = fc.tuple(
-  fc.integer({ min: 1, max: 40 }),
+  fc.oneof(
+    { weight: 8, arbitrary: fc.integer({ min: 1, max: 40 }) },
+    { weight: 1, arbitrary: fc.constantFrom(300, 2_000) },
+  ),
   fc.constantFrom('HOUR', 'DAY', 'WEEK', 'MONTH', 'YEAR'),
 );
+const IN_MAX = 4;
 
 function valuesFor(
   studio: Studio,
   place: Place,
-  dataType: DataType,
   relation: Relation,
+  pool: readonly Json[],
 ): fc.Arbitrary<readonly Json[]> {
   if (/^(not_)?in_(last|next)$/.test(relation)) return SPAN;
-  if (relation.startsWith('in_calendar_')) return fc.integer({ min: -14, max: 3 }).map((offset) => [offset]);
-  const one = valueFor(studio, place, dataType, relation);
+  if (relation.startsWith('in_calendar_')) return fc.integer({ min: -40, max: 12 }).map((offset) => [offset]);
+  const dataType = DATA_TYPES[place.field.dataType];
+  const one = valueFor(studio, place, dataType, relation, pool);
   if (relation === 'between' || relation === 'not_between') return fc.tuple(one, one);
-  if (relation === 'in' || relation === 'not_in') return fc.array(one, { minLength: 1, maxLength: 4 });
+  if (relation === 'in' || relation === 'not_in') return fc.array(one, { minLength: 1, maxLength: IN_MAX });
   return fc.tuple(one);
 }
 
-function leaf(studio: Studio, type: string): fc.Arbitrary<Payload> {
+/** A leaf that `row` often satisfies. */
+function leaf(studio: Studio, type: string, row: EntityRow | undefined): fc.Arbitrary<Payload> {
   const filterable = (field: CachedField): boolean => DATA_TYPES[field.dataType].relations.length > 0;
   return placeIn(studio, type, filterable).chain((place) => {
     const dataType = DATA_TYPES[place.field.dataType];
-    return fc.constantFrom(...dataType.relations).chain((relation) =>
-      valuesFor(studio, place, dataType, relation).map((values) => ({
-        path: place.path,
-        relation,
-        values,
-      })),
-    );
+    const own = row === undefined ? [] : valuesAt(studio, row, place.path);
+    return fc
+      .tuple(
+        fc.constantFrom(...dataType.relations),
+        fc.oneof(
+          { weight: own.length > 0 ? TRUE_WEIGHT : 0, arbitrary: fc.constant(own) },
+          { weight: OTHER_WEIGHT, arbitrary: fc.constant(null) },
+        ),
+      )
+      .chain(([relation, values]) =>
+        valuesFor(studio, place, relation, values ?? found(studio, place)).map((chosen) => ({
+          path: place.path,
+          relation,
+          values: chosen,
+        })),
+      );
   });
 }
 
-function group(studio: Studio, type: string, depth: number): fc.Arbitrary<Payload> {
+function group(
+  studio: Studio,
+  type: string,
+  row: EntityRow | undefined,
+  depth: number,
+): fc.Arbitrary<Payload> {
+  const one = leaf(studio, type, row);
   const part =
     depth === 0
-      ? leaf(studio, type)
+      ? one
       : fc.oneof(
-          { weight: 4, arbitrary: leaf(studio, type) },
-          { weight: 1, arbitrary: group(studio, type, depth - 1) },
+          { weight: 4, arbitrary: one },
+          { weight: 1, arbitrary: group(studio, type, row, depth - 1) },
         );
   return fc.record({
     logical_operator: fc.constantFrom('and', 'or'),
@@ -183,45 +235,106 @@ function group(studio: Studio, type: string, depth: number): fc.Arbitrary<Payloa
   });
 }
 
+/** Names that no entity type has, or that lead nowhere: the site leaves them out. */
+function oddFields(studio: Studio, type: string): fc.Arbitrary<string> {
+  const names = fieldsOf(studio, type).map((field) => field.name);
+  const name = fc.constantFrom('id', ...names);
+  return fc.oneof(
+    fc.constantFrom('id', 'type', 'no_such_field', '__proto__', 'constructor', '*', '', 'a..b', "x'y"),
+    name.map((field) => `${field}.Shot`),
+    name.map((field) => `${field}.Shot.code`),
+    name.map((field) => `${field}.NoSuchType.code`),
+  );
+}
+
+/** A random filter for a type, much of which some row of the type satisfies. */
+export function randomFilter(
+  studio: Studio,
+  type: string,
+  rows: readonly EntityRow[],
+): fc.Arbitrary<Payload> {
+  const row = rows.length === 0 ? fc.constant(undefined) : fc.constantFrom(...rows);
+  return row.chain((chosen) => group(studio, type, chosen, 2));
+}
+
+/** A path to any field. */
+export function randomPath(studio: Studio, type: string): fc.Arbitrary<string> {
+  return placeIn(studio, type, () => true).map(({ path }) => path);
+}
+
+/** Types, those with rows more often. */
+export function randomType(studio: Studio): fc.Arbitrary<string> {
+  const types = [...studio.schema.types.keys()];
+  const filled = types.filter((type) => (studio.active.get(type) ?? []).length > 0);
+  if (filled.length === 0) return fc.constantFrom(...types);
+  return fc.oneof(
+    { weight: 9, arbitrary: fc.constantFrom(...filled) },
+    { weight: 1, arbitrary: fc.constantFrom(...types) },
+  );
+}
+
 /** Reads that the site answers, and now and then one that it refuses. */
 export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
-  const types = [...studio.schema.types.keys()];
-  return fc.constantFrom(...types).chain((type) => {
-    const any = placeIn(studio, type, () => true).map(({ path }) => path);
-    const sort = fc.record({ field_name: any, direction: fc.constantFrom('asc', 'desc') });
-    const archived = studio.schema.types.get(type)?.fields.has('project') === true;
-    return fc.record(
-      {
-        type: fc.constant(type),
-        return_fields: fc.array(
-          fc.oneof(
-            { weight: 20, arbitrary: any },
-            { weight: 1, arbitrary: fc.constantFrom('id', 'type', 'no_such_field') },
+  return fc
+    .tuple(
+      randomType(studio),
+      fc.oneof(
+        { weight: 6, arbitrary: fc.constant('active' as const) },
+        { weight: 1, arbitrary: fc.constant('retired' as const) },
+      ),
+    )
+    .chain(([type, returnOnly]) => {
+      const rows = studio[returnOnly].get(type) ?? [];
+      const any = randomPath(studio, type);
+      const sortable = placeIn(
+        studio,
+        type,
+        (field) => DATA_TYPES[field.dataType].sortable,
+        SINGLE_LINKS,
+      ).map(({ path }) => path);
+      const sort = fc.record({
+        field_name: fc.oneof({ weight: 20, arbitrary: sortable }, { weight: 1, arbitrary: any }),
+        direction: fc.constantFrom('asc', 'desc'),
+      });
+      const hasProject = studio.schema.types.get(type)?.fields.has('project') === true;
+      return fc.record(
+        {
+          type: fc.constant(type),
+          return_fields: fc.array(
+            fc.oneof({ weight: 60, arbitrary: any }, { weight: 1, arbitrary: oddFields(studio, type) }),
+            { maxLength: 8 },
           ),
-          {
-            maxLength: 8,
-          },
-        ),
-        filters: group(studio, type, 2),
-        return_only: fc.oneof(
-          { weight: 6, arbitrary: fc.constant('active') },
-          { weight: 1, arbitrary: fc.constant('retired') },
-        ),
-        paging: fc.record({
-          entities_per_page: fc.constantFrom(1, 3, 20, 500),
-          current_page: fc.oneof(
-            { weight: 5, arbitrary: fc.constant(1) },
-            { weight: 1, arbitrary: fc.integer({ min: 2, max: 4 }) },
+          filters: randomFilter(studio, type, rows),
+          return_only: fc.constant(returnOnly),
+          paging: fc.record({
+            entities_per_page: fc.constantFrom(1, 3, 20, 500),
+            current_page: fc.oneof(
+              { weight: 5, arbitrary: fc.constant(1) },
+              { weight: 1, arbitrary: fc.integer({ min: 2, max: 4 }) },
+            ),
+          }),
+          sorts: fc.array(sort, { maxLength: 3 }),
+          api_return_image_urls: fc.constant(true),
+          return_paging_info_without_counts: fc.constant(true),
+          return_paging_info: fc.constant(true),
+          include_archived_projects: fc.oneof(
+            { weight: hasProject ? 6 : 0, arbitrary: fc.constant(false) },
+            { weight: hasProject ? 1 : 30, arbitrary: fc.constant(true) },
+            { weight: 1, arbitrary: fc.constant(false) },
           ),
-        }),
-        sorts: fc.array(sort, { maxLength: 3 }),
-        api_return_image_urls: fc.constant(true),
-        return_paging_info_without_counts: fc.constant(true),
-        ...(archived ? { include_archived_projects: fc.constant(false) } : {}),
-      },
-      {
-        requiredKeys: ['type', 'return_fields', 'filters', 'return_only', 'paging', 'api_return_image_urls'],
-      },
-    );
-  });
+          pragmas: fc.constant({ unknown: 'keys are ignored' }),
+        },
+        {
+          requiredKeys: [
+            'type',
+            'return_fields',
+            'filters',
+            'return_only',
+            'paging',
+            'api_return_image_urls',
+            'return_paging_info_without_counts',
+          ],
+        },
+      );
+    });
 }

@@ -1,5 +1,6 @@
 import type { EntityRow } from '@understudy/domain/entity';
 import { compileRead, pageOf } from '@understudy/query/compile-read';
+import { boundAt } from '@understudy/query/sql';
 import type { FilterGroup } from '@understudy/site-client/filters';
 import type { Replica } from '../replica.ts';
 
@@ -36,13 +37,16 @@ export async function* replicaRows(
       sorts: [{ field_name: 'id', direction: 'asc' }],
       paging: { entities_per_page: PAGE_SIZE, current_page: 1 },
     };
-    const read = compileRead(payload, { schema: replica.schema, servedTypes, now: new Date() });
+    const read = compileRead(payload, { schema: replica.schema, servedTypes });
     if ('passThrough' in read) {
       throw new Error(
         `${request.type} cannot be read from the replica: ${read.passThrough} (${read.detail})`,
       );
     }
-    const { rows } = await replica.db.pool.query<{ entity: string }>(read.sql, [...read.params]);
+    const { rows } = await replica.db.pool.query<{ entity: string }>(
+      read.sql,
+      boundAt(read.params, new Date()),
+    );
     const { entities: text, hasNextPage } = pageOf(
       read,
       rows.map((row) => row.entity),

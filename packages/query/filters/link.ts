@@ -1,15 +1,15 @@
 import { isEntityRef } from '@understudy/domain/entity';
 import { NotCompiled } from '../pass-through.ts';
-import type { Located, Source } from '../scope.ts';
-import type { Parameters } from '../sql.ts';
+import type { Located, Scope, Source } from '../scope.ts';
+import { anyOf } from '../sql.ts';
 import { textCondition } from './scalar.ts';
 
 export interface LinkComparison {
+  readonly scope: Scope;
   readonly source: Source;
   readonly located: Located;
   readonly relation: string;
   readonly values: readonly unknown[];
-  readonly parameters: Parameters;
 }
 
 /**
@@ -17,37 +17,42 @@ export interface LinkComparison {
  * "is empty"; `name_*` compare the display name without case.
  */
 export function linkCondition(comparison: LinkComparison): string {
-  const { relation, values, parameters } = comparison;
+  const { relation, values, scope } = comparison;
+  const { parameters } = scope;
   const [value] = values;
   if (relation.startsWith('name_')) {
     if (typeof value !== 'string') throw new NotCompiled('invalid filter', 'text expected');
     const textRelation = relation.slice('name_'.length);
-    const name = {
-      column: 'lt.name',
-      sqlType: 'text',
-      relation: textRelation,
-      values,
-      parameters,
-      now: new Date(0),
-    };
+    const name = { column: 'lt.name', sqlType: 'text', relation: textRelation, values, parameters };
     // A name is never empty, but a filter may ask for one: unlike text, that is no null here.
     return anyLink(comparison, value === '' && textRelation === 'is' ? `lt.name = ''` : textCondition(name));
   }
   if (relation === 'type_is') {
     if (value === null) return `not ${anyLink(comparison, 'true')}`;
     if (typeof value !== 'string') throw new NotCompiled('invalid filter', 'text expected');
+    expectType(scope, value);
     return anyLink(comparison, `lt.entity_type = ${parameters.add(value, 'text')}`);
   }
-  if (relation !== 'is' && relation !== 'in') throw new NotCompiled('invalid filter', relation);
+  // What an addressing field contains is not written down (protocol §4.2).
+  if (relation !== 'is' && relation !== 'in') throw new NotCompiled('operator not answered here', relation);
   const byType = new Map<string, number[]>();
   const alternatives: string[] = [];
+  if (values.includes(null)) alternatives.push(`not ${anyLink(comparison, 'true')}`);
   for (const item of values) {
-    if (item === null) alternatives.push(`not ${anyLink(comparison, 'true')}`);
-    else if (isEntityRef(item)) byType.set(item.type, [...(byType.get(item.type) ?? []), item.id]);
-    else throw new NotCompiled('invalid filter', 'entity expected');
+    if (item === null) continue;
+    if (!isEntityRef(item)) throw new NotCompiled('invalid filter', 'entity expected');
+    expectType(scope, item.type);
+    const ids = byType.get(item.type) ?? [];
+    byType.set(item.type, ids);
+    ids.push(item.id);
   }
   for (const [type, ids] of byType) alternatives.push(oneOf(comparison, type, ids));
-  return alternatives.map((alternative) => `(${alternative})`).join(' or ');
+  return anyOf(alternatives);
+}
+
+/** @throws NotCompiled for a type that the replica has never heard of: the site may refuse it (protocol §4.2). */
+function expectType(scope: Scope, type: string): void {
+  if (!scope.knowsType(type)) throw new NotCompiled('value in doubt', 'entity type');
 }
 
 /** Whether there is a link to something alive for which a condition on `lt` holds. */
@@ -64,11 +69,8 @@ function anyLink({ source, located }: LinkComparison, condition: string): string
 }
 
 /** Whether there is a link to one of some entities; the ids that are alive are found once, not for each row. */
-function oneOf(
-  { source, located, parameters }: LinkComparison,
-  type: string,
-  ids: readonly number[],
-): string {
+function oneOf({ scope, source, located }: LinkComparison, type: string, ids: readonly number[]): string {
+  const { parameters } = scope;
   const typeParameter = parameters.add(type, 'text');
   const [only] = ids;
   const idList = parameters.add(ids.length === 1 ? only : ids, ids.length === 1 ? 'bigint' : 'bigint[]');

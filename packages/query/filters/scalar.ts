@@ -1,5 +1,5 @@
 import { NotCompiled } from '../pass-through.ts';
-import type { Parameters } from '../sql.ts';
+import { anyOf, folded, type Parameters } from '../sql.ts';
 
 /** A positive comparison of a column. */
 export interface ScalarComparison {
@@ -8,35 +8,46 @@ export interface ScalarComparison {
   readonly relation: string;
   readonly values: readonly unknown[];
   readonly parameters: Parameters;
-  readonly now: Date;
 }
 
 const invalid = (detail: string): never => {
   throw new NotCompiled('invalid filter', detail);
 };
 
+/**
+ * @returns text that a caller compares with.
+ * @throws NotCompiled where it is none, or has what the site writes in two ways (protocol §1.5: `<` may come as `&lt;`).
+ */
+function textOf(value: unknown): string {
+  if (typeof value !== 'string') return invalid('text expected');
+  if (/<|&lt;/.test(value)) throw new NotCompiled('value in doubt', '<');
+  return value;
+}
+
 /** text: every operator ignores case; `%` and `_` are themselves; empty is null (protocol §4.3). */
 export function textCondition({ column, relation, values, parameters }: ScalarComparison): string {
-  const lower = (value: unknown): string => {
-    if (typeof value !== 'string') return invalid('text expected');
-    return `lower(${parameters.add(value, 'text')})`;
-  };
-  const isOne = (value: unknown): string =>
-    value === null || value === '' ? `${column} is null` : `lower(${column}) = ${lower(value)}`;
+  const wanted = (): string => folded(parameters.add(textOf(values[0]), 'text'));
   switch (relation) {
     case 'is':
-      return isOne(values[0]);
+      return values[0] === null || values[0] === '' ? `${column} is null` : `${folded(column)} = ${wanted()}`;
     case 'in': {
-      if (values.some((value) => typeof value !== 'string')) return invalid('text expected');
-      return values.map(isOne).join(' or ');
+      const texts = values.map(textOf);
+      const some = texts.filter((text) => text !== '');
+      const alternatives: string[] = [];
+      if (some.length < texts.length) alternatives.push(`${column} is null`);
+      if (some.length > 0) {
+        const list = parameters.add(some, 'text[]');
+        alternatives.push(`${folded(column)} = any(array(select ${folded('w')} from unnest(${list}) w))`);
+      }
+      return anyOf(alternatives);
     }
     case 'contains':
-      return `position(${lower(values[0])} in lower(${column})) > 0`;
+      return `position(${wanted()} in ${folded(column)}) > 0`;
     case 'starts_with':
-      return `starts_with(lower(${column}), ${lower(values[0])})`;
+      return `starts_with(${folded(column)}, ${wanted()})`;
     case 'ends_with': {
-      const end = lower(values[0]);
-      return `right(lower(${column}), length(${end})) = ${end}`;
+      const end = wanted();
+      return `right(${folded(column)}, length(${end})) = ${end}`;
     }
     default:
       return invalid(relation);
@@ -45,48 +56,68 @@ export function textCondition({ column, relation, values, parameters }: ScalarCo
 
 /** number and its kin: strict comparisons, `between` inclusive; 0 is not null. */
 export function numberCondition({ column, sqlType, relation, values, parameters }: ScalarComparison): string {
-  const number = (value: unknown): string => {
+  for (const value of values) {
+    if (value === null) continue;
     if (typeof value !== 'number' || !Number.isFinite(value)) return invalid('number expected');
-    if (sqlType === 'double precision') return parameters.add(value, 'double precision');
-    return parameters.add(value, Number.isSafeInteger(value) ? 'bigint' : 'numeric');
-  };
+    // Whether the site refuses a fraction here, cuts it or compares it is not known (protocol §4.2).
+    if (sqlType === 'bigint' && !Number.isSafeInteger(value))
+      throw new NotCompiled('value in doubt', 'fraction');
+  }
+  const at = (value: unknown): string => parameters.add(value, sqlType);
   const [a, b] = values;
-  if (values.some((value) => value !== null && typeof value !== 'number')) return invalid('number expected');
   switch (relation) {
     case 'is':
-      return a === null ? `${column} is null` : `${column} = ${number(a)}`;
-    case 'in': {
-      const numbers = values.filter((value) => value !== null);
-      const integers = sqlType === 'bigint' && numbers.every((value) => Number.isSafeInteger(value));
-      const cast = integers
-        ? 'bigint[]'
-        : sqlType === 'double precision'
-          ? 'double precision[]'
-          : 'numeric[]';
-      const some = `${column} = any(${parameters.add(numbers, cast)})`;
-      return values.includes(null) ? `${column} is null or ${some}` : some;
-    }
+      return a === null ? `${column} is null` : `${column} = ${at(a)}`;
+    case 'in':
+      return anyOf(listAlternatives(column, values, sqlType, parameters));
     case 'less_than':
-      return a === null ? 'false' : `${column} < ${number(a)}`;
+      return a === null ? 'false' : `${column} < ${at(a)}`;
     case 'greater_than':
-      return a === null ? 'false' : `${column} > ${number(a)}`;
+      return a === null ? 'false' : `${column} > ${at(a)}`;
     case 'between':
-      return a === null || b === null ? 'false' : `${column} between ${number(a)} and ${number(b)}`;
+      return a === null || b === null ? 'false' : `${column} between ${at(a)} and ${at(b)}`;
     default:
       return invalid(relation);
   }
 }
 
+/** What `in` means where null may stand among the values. */
+export function listAlternatives(
+  column: string,
+  values: readonly unknown[],
+  sqlType: string,
+  parameters: Parameters,
+): readonly string[] {
+  const some = values.filter((value) => value !== null);
+  const alternatives: string[] = [];
+  if (some.length < values.length) alternatives.push(`${column} is null`);
+  if (some.length > 0) alternatives.push(`${column} = any(${parameters.add(some, `${sqlType}[]`)})`);
+  return alternatives;
+}
+
 /** list, status_list and their kin: exact, but for list, which ignores case. */
 export function choiceCondition(comparison: ScalarComparison, ignoreCase: boolean): string {
-  const { column, values, parameters } = comparison;
-  const one = (value: unknown): string => {
-    if (value === null || value === '') return `${column} is null`;
-    if (typeof value !== 'string') return invalid('text expected');
-    const parameter = parameters.add(value, 'text');
-    return ignoreCase ? `lower(${column}) = lower(${parameter})` : `${column} = ${parameter}`;
-  };
-  return values.map(one).join(' or ');
+  const { column, relation, values, parameters } = comparison;
+  for (const value of values) {
+    // Text takes empty for null; whether the choices do is not known.
+    if (value === '') throw new NotCompiled('value in doubt', 'empty choice');
+    if (value !== null) textOf(value);
+  }
+  if (relation === 'is') {
+    if (values[0] === null) return `${column} is null`;
+    const wanted = parameters.add(values[0], 'text');
+    return ignoreCase ? `${folded(column)} = ${folded(wanted)}` : `${column} = ${wanted}`;
+  }
+  if (relation !== 'in') return invalid(relation);
+  if (!ignoreCase) return anyOf(listAlternatives(column, values, 'text', parameters));
+  const hasNull = values.includes(null);
+  const some = values.filter((value) => value !== null);
+  const alternatives = hasNull ? [`${column} is null`] : [];
+  if (some.length > 0) {
+    const list = parameters.add(some, 'text[]');
+    alternatives.push(`${folded(column)} = any(array(select ${folded('w')} from unnest(${list}) w))`);
+  }
+  return anyOf(alternatives);
 }
 
 /** checkbox: true or false, never null. */
@@ -97,12 +128,12 @@ export function checkboxCondition({ column, values, parameters }: ScalarComparis
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** uuid: `""` is unset. */
+/** uuid: `""` is unset, null is refused (protocol §4.3). */
 export function uuidCondition({ column, values, parameters }: ScalarComparison): string {
-  const one = (value: unknown): string => {
-    if (value === '') return `${column} is null`;
+  const wanted = values.map((value) => {
+    if (value === '') return null;
     if (typeof value !== 'string' || !UUID.test(value)) return invalid('uuid expected');
-    return `${column} = ${parameters.add(value, 'uuid')}`;
-  };
-  return values.map(one).join(' or ');
+    return value;
+  });
+  return anyOf(listAlternatives(column, wanted, 'uuid', parameters));
 }

@@ -1,11 +1,18 @@
 import { NotCompiled } from '../pass-through.ts';
-import type { ScalarComparison } from './scalar.ts';
+import { anyOf } from '../sql.ts';
+import { listAlternatives, type ScalarComparison } from './scalar.ts';
 
-const UNITS: ReadonlySet<unknown> = new Set(['HOUR', 'DAY', 'WEEK', 'MONTH', 'YEAR']);
+/** Units of relative spans, and how many of each stay within the years that PostgreSQL and JavaScript both hold. */
+const UNIT_COUNTS: ReadonlyMap<unknown, number> = new Map([
+  ['HOUR', 1_000_000],
+  ['DAY', 100_000],
+  ['WEEK', 20_000],
+  ['MONTH', 5_000],
+  ['YEAR', 1_000],
+]);
+const HOURS_OF_A_DAY = 24;
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})(\.\d+)?Z?$/;
-/** Beyond this, intervals leave what PostgreSQL can hold. */
-const COUNT_MAX = 100_000;
 
 const invalid = (detail: string): never => {
   throw new NotCompiled('invalid filter', detail);
@@ -23,37 +30,28 @@ function canonical(value: unknown, isDate: boolean): string {
       ? ''
       : `${time[1]}Z`;
   const date = new Date(text);
-  // 30 February is a date to nobody.
+  // 30 February is a date to nobody, and PostgreSQL has no year 0.
   if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 10) !== text.slice(0, 10))
     return invalid('date expected');
+  if (text.startsWith('0000')) throw new NotCompiled('value in doubt', 'year 0');
   return text;
 }
 
-/** date and date_time (protocol §4.3): to the second, in UTC. */
+/** date and date_time (protocol §4.3): to the second, in UTC; weeks begin on Monday. */
 export function timeCondition(comparison: ScalarComparison): string {
-  const { column, relation, values, parameters, now } = comparison;
+  const { column, relation, values, parameters } = comparison;
   const isDate = comparison.sqlType === 'date';
-  const cast = isDate ? 'date' : 'timestamptz';
   if (relation === 'in_last' || relation === 'in_next') return spanCondition(comparison, isDate);
-  if (relation.startsWith('in_calendar_')) {
-    const unit = relation.slice('in_calendar_'.length);
-    const [offset] = values;
-    if (values.length !== 1 || !Number.isSafeInteger(offset) || Math.abs(offset as number) > COUNT_MAX) {
-      return invalid('one whole number expected');
-    }
-    const start = `date_trunc('${unit}', ${parameters.add(now.toISOString(), 'timestamptz')} at time zone 'UTC')`;
-    const moment = isDate ? `${column}::timestamp` : `(${column} at time zone 'UTC')`;
-    const count = parameters.add(offset, 'integer');
-    return `${moment} >= ${start} + ${count} * interval '1 ${unit}' and ${moment} < ${start} + (${count} + 1) * interval '1 ${unit}'`;
-  }
-  const at = (value: unknown): string => parameters.add(canonical(value, isDate), cast);
-  const [a, b] = values;
+  if (relation.startsWith('in_calendar_')) return calendarCondition(comparison, isDate);
+  const sqlType = isDate ? 'date' : 'timestamptz';
+  const moments = values.map((value) => (value === null ? null : canonical(value, isDate)));
+  const at = (value: unknown): string => parameters.add(value, sqlType);
+  const [a, b] = moments;
   switch (relation) {
     case 'is':
+      return a === null ? `${column} is null` : `${column} = ${at(a)}`;
     case 'in':
-      return values
-        .map((value) => (value === null ? `${column} is null` : `${column} = ${at(value)}`))
-        .join(' or ');
+      return anyOf(listAlternatives(column, moments, sqlType, parameters));
     case 'less_than':
       return a === null ? 'false' : `${column} < ${at(a)}`;
     case 'greater_than':
@@ -65,19 +63,36 @@ export function timeCondition(comparison: ScalarComparison): string {
   }
 }
 
-/** in_last, in_next: from now back or on; on dates both ends are days, today included. */
-function spanCondition(
-  { column, relation, values, parameters, now }: ScalarComparison,
+function calendarCondition(
+  { column, relation, values, parameters }: ScalarComparison,
   isDate: boolean,
 ): string {
+  const unit = relation.slice('in_calendar_'.length);
+  const [offset] = values;
+  if (values.length !== 1 || !Number.isSafeInteger(offset)) return invalid('one whole number expected');
+  if (Math.abs(offset as number) > (UNIT_COUNTS.get(unit.toUpperCase()) ?? 0))
+    throw new NotCompiled('value in doubt', 'far away');
+  const start = `date_trunc('${unit}', ${parameters.now()})`;
+  const moment = isDate ? `${column}::timestamp` : `(${column} at time zone 'UTC')`;
+  const count = parameters.add(offset, 'integer');
+  return `${moment} >= ${start} + ${count} * interval '1 ${unit}' and ${moment} < ${start} + (${count} + 1) * interval '1 ${unit}'`;
+}
+
+/** in_last, in_next: from now back or on; on dates both ends are days, today included, and less than a day is today. */
+function spanCondition({ column, relation, values, parameters }: ScalarComparison, isDate: boolean): string {
   const [count, unit] = values;
-  if (values.length !== 2 || !UNITS.has(unit)) return invalid('a number and a unit expected');
-  if (!Number.isSafeInteger(count) || (count as number) < 1 || (count as number) > COUNT_MAX)
-    return invalid('a number expected');
-  const seconds = `${now.toISOString().slice(0, 19)}Z`;
-  const from = `(${parameters.add(seconds, 'timestamptz')} at time zone 'UTC')`;
+  const countMax = UNIT_COUNTS.get(unit);
+  if (values.length !== 2 || countMax === undefined) return invalid('a number and a unit expected');
+  if (!Number.isSafeInteger(count) || (count as number) < 1) return invalid('a positive number expected');
+  if ((count as number) > countMax) throw new NotCompiled('value in doubt', 'far away');
+  const now = parameters.now();
+  if (isDate && unit === 'HOUR') {
+    // Which days more hours than those of a day reach is not known.
+    if ((count as number) >= HOURS_OF_A_DAY) throw new NotCompiled('value in doubt', 'hours of a date');
+    return `${column} = ${now}::date`;
+  }
   const span = `${parameters.add(count, 'integer')} * interval '1 ${String(unit).toLowerCase()}'`;
-  const other = `(${from} ${relation === 'in_last' ? '-' : '+'} ${span})`;
-  if (isDate) return `${column} between symmetric ${from}::date and ${other}::date`;
-  return `(${column} at time zone 'UTC') between symmetric ${from} and ${other}`;
+  const other = `(${now} ${relation === 'in_last' ? '-' : '+'} ${span})`;
+  if (isDate) return `${column} between symmetric ${now}::date and ${other}::date`;
+  return `(${column} at time zone 'UTC') between symmetric ${now} and ${other}`;
 }

@@ -120,6 +120,7 @@ function numberTest(comparison: Comparison): Test {
   return orderedTest(comparison, Number);
 }
 
+const HOURS_OF_A_DAY = 24;
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z?$/;
 
@@ -143,7 +144,9 @@ function timeTest(comparison: Comparison, isDate: boolean): Test {
   }
   if (relation === 'in_last' || relation === 'in_next') {
     const { count, unit } = parseSpan(`API ${comparison.method}() ${place}`, relation, values);
-    const other = shift(now, relation === 'in_last' ? -count : count, unit);
+    // On dates a span of less than a day is today (protocol §4.3).
+    const isToday = isDate && unit === 'HOUR' && count < HOURS_OF_A_DAY;
+    const other = isToday ? now : shift(now, relation === 'in_last' ? -count : count, unit);
     const ends = [now, other].map((date) =>
       isDate ? date.toISOString().slice(0, 10) : `${date.toISOString().slice(0, 19)}Z`,
     );

@@ -52,7 +52,9 @@ function isInArchivedProject(view: SiteView, entity: Entity): boolean {
 }
 
 export function compareValues(a: Json, b: Json): number {
-  if (typeof a === 'string' && typeof b === 'string') return collator.compare(a, b);
+  // Text that the collation takes for equal is told apart by its bytes, as a database does.
+  if (typeof a === 'string' && typeof b === 'string')
+    return collator.compare(a, b) || Buffer.compare(Buffer.from(a), Buffer.from(b));
   return Number(a) - Number(b);
 }
 
