@@ -232,7 +232,7 @@ export async function startApi(
   }, 100);
   const logged: string[] = [];
   const log: Logger = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
-  const reader = await startReader(config, log);
+  const reader = await startReader(config, log, () => {});
   const stopping = new AbortController();
   const running = reader.run(stopping.signal);
   await until('the reader is ready', async () => (await send(`${reader.url}/readyz`)).status === 200);

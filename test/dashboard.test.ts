@@ -50,7 +50,7 @@ async function start(databaseUrl: string, queueUrl: string): Promise<Running> {
     env: { DATABASE_URL: databaseUrl, QUEUE_URL: queueUrl, UNDERSTUDY_LOG_LEVEL: 'fatal' },
     argv: ['--dashboard-port', '0'],
   });
-  const dashboard = await startDashboard(config, createLogger(config.log, 'dashboard'));
+  const dashboard = await startDashboard(config, createLogger(config.log, 'dashboard'), () => {});
   const stopping = new AbortController();
   const run = dashboard.run(stopping.signal);
   return {

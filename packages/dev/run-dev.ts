@@ -158,6 +158,7 @@ function resolve(options: DevOptions, home: Home, databaseUrl: string): Config {
     reader: { ...reader, mediaFolder: reader.mediaFolder === '' ? home.media : reader.mediaFolder },
     sandbox: { ...sandbox, stateFile: sandbox.stateFile === '' ? home.sandboxState : sandbox.stateFile },
     log: { ...config.log, pretty: true },
+    control: { secret: config.control.secret === '' ? home.kept.controlSecret : config.control.secret },
   };
 }
 

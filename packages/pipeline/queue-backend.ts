@@ -27,6 +27,14 @@ export interface JobQueue {
   readonly bull: unknown;
 }
 
+/** Works on a queue's jobs. */
+export interface JobWorker {
+  /** Begins no further job; those under way go on. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  close(): Promise<void>;
+}
+
 export interface QueueBackend {
   queue(name: QueueName): JobQueue;
   /** Works on jobs until it is closed. A processor that throws has its job tried again, later each time. */
@@ -34,7 +42,7 @@ export interface QueueBackend {
     name: QueueName,
     processor: (job: QueuedJob) => Promise<void>,
     options: { readonly concurrency: number; readonly onError: (error: Error) => void },
-  ): { close(): Promise<void> };
+  ): JobWorker;
   close(): Promise<void>;
 }
 
@@ -107,7 +115,7 @@ function overRedis(url: string): Opened {
       });
       worker.on('error', onError);
       worker.on('failed', (_job, error) => onError(error));
-      return { close: () => worker.close() };
+      return asJobWorker(worker);
     },
   };
 }
@@ -139,8 +147,22 @@ function overPostgres(url: string): Opened {
       });
       worker.on('error', onError);
       worker.on('failed', (_job, error) => onError(error));
-      return { close: () => worker.close() };
+      return asJobWorker(worker);
     },
+  };
+}
+
+function asJobWorker(worker: {
+  pause(doNotWaitActive: boolean): Promise<void>;
+  resume(): void | Promise<void>;
+  close(): Promise<void>;
+}): JobWorker {
+  return {
+    pause: () => worker.pause(true),
+    resume: async () => {
+      await worker.resume();
+    },
+    close: () => worker.close(),
   };
 }
 

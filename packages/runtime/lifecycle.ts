@@ -16,7 +16,8 @@ const EXIT_FORCED = 130;
 export async function runService(options: {
   readonly name: string;
   readonly log: Logger;
-  readonly start: (signal: AbortSignal) => Promise<RunningService>;
+  /** @param drain ends the service as SIGTERM does. */
+  readonly start: (signal: AbortSignal, drain: () => void) => Promise<RunningService>;
 }): Promise<void> {
   const { name, log } = options;
   const stopping = new AbortController();
@@ -28,7 +29,11 @@ export async function runService(options: {
   process.on('SIGTERM', onSignal);
   process.on('SIGINT', onSignal);
   try {
-    const service = await options.start(stopping.signal);
+    const service = await options.start(stopping.signal, () => {
+      if (stopping.signal.aborted) return;
+      log.info('told to drain');
+      stopping.abort(new Error('told to drain'));
+    });
     log.info({ pid: process.pid, node: process.version }, `${name} runs`);
     await service.run(stopping.signal);
     log.info('stopped');

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { Bell } from './bell.ts';
 
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 10_000;
@@ -19,10 +20,15 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
  */
 export async function loop(
   name: string,
-  options: { readonly signal: AbortSignal; readonly log: Logger },
+  options: {
+    readonly signal: AbortSignal;
+    readonly log: Logger;
+    /** Its ringing begins the next step at once. */
+    readonly bell?: Bell;
+  },
   step: () => Promise<number>,
 ): Promise<void> {
-  const { signal, log } = options;
+  const { signal, log, bell = new Bell() } = options;
   let failures = 0;
   while (!signal.aborted) {
     let wait: number;
@@ -39,7 +45,7 @@ export async function loop(
       if (failures === 1) log.warn({ err: error }, `${name} failed and is tried again`);
       else log.debug({ err: error, failures }, `${name} failed again`);
     }
-    await pause(wait, signal);
+    await bell.wait(wait, signal);
   }
 }
 

@@ -7,6 +7,9 @@ import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { configOrExit } from './config/main.ts';
 import type { Config } from './config/sections.ts';
+import { receiveMessages } from './control/receive.ts';
+import { type ControlTarget, done, nothing, type Outcome } from './control/target.ts';
+import { WorkSwitch } from './control/work-switch.ts';
 import { serveHealth } from './health.ts';
 import { beat, VERSION } from './heartbeat.ts';
 import { runService } from './lifecycle.ts';
@@ -24,6 +27,10 @@ export interface ReplicaService {
   readonly config: Config;
   readonly log: Logger;
   readonly signal: AbortSignal;
+  /** Whether to begin new work. */
+  readonly work: WorkSwitch;
+  /** Takes the message `poll`. */
+  onPoll(handler: () => Promise<Outcome>): void;
 }
 
 /** Work that meets a newer schema renews it at once; this is for those who have no work. */
@@ -42,7 +49,7 @@ export async function runReplicaService(
   await runService({
     name,
     log,
-    start: async (signal) => {
+    start: async (signal, drain) => {
       const databaseOptions = {
         url: config.database.url,
         poolSize: config.database.poolSize,
@@ -73,18 +80,61 @@ export async function runReplicaService(
         log.warn({ count: replica.differences.length, examples }, 'the site lacks part of the cached schema');
       }
       const replicas = replicaSource(replica);
+      const workSwitch = new WorkSwitch(db.pool, name);
+      await untilDone('looking for a pause', { signal, log }, () => workSwitch.look());
       return {
         run: async () => {
           ready = true;
-          const beats = beat(db.pool, name, { signal, log, state: () => 'running' });
-          const renewals = loop('looking for changes of the schema', { signal, log }, async () => {
-            if (await replicas.renew())
-              log.info({ epoch: replicas.current.epoch }, 'another schema is followed');
-            return RENEW_MS;
-          });
+          const renew = async (): Promise<boolean> => {
+            const isNewer = await replicas.renew();
+            if (isNewer) log.info({ epoch: replicas.current.epoch }, 'another schema is followed');
+            return isNewer;
+          };
+          const generation = (): string => `epoch ${replicas.current.epoch}`;
+          let poll: (() => Promise<Outcome>) | undefined;
+          const target: ControlTarget = {
+            log,
+            drain,
+            setPaused: (paused) => workSwitch.set(paused),
+            poll: () => poll?.() ?? Promise.resolve(nothing('does not poll')),
+            reloadSchema: async () =>
+              (await renew())
+                ? done(`follows ${generation()} from now on`)
+                : done(`followed ${generation()} already`),
+          };
+          const besides = [
+            beat(db.pool, name, { signal, log, state: () => (workSwitch.paused ? 'paused' : 'running') }),
+            loop('looking for changes of the schema', { signal, log }, async () => {
+              await renew();
+              return RENEW_MS;
+            }),
+            workSwitch.follow(signal, log),
+            receiveMessages({
+              service: name,
+              q: db.pool,
+              databaseUrl: config.database.url,
+              secret: config.control.secret,
+              target,
+              generation,
+              log,
+              signal,
+            }),
+          ];
           try {
-            await work({ db, databaseOptions, replicas, queues, config, log, signal });
-            await Promise.all([beats, renewals]);
+            await work({
+              db,
+              databaseOptions,
+              replicas,
+              queues,
+              config,
+              log,
+              signal,
+              work: workSwitch,
+              onPoll: (handler) => {
+                poll = handler;
+              },
+            });
+            await Promise.all(besides);
           } finally {
             await queues.close();
             await site.close();

@@ -26,3 +26,16 @@ export async function forgetService(q: Queryable, service: string, instance: str
     [service, instance],
   );
 }
+
+/** Processes that gave a sign of life within `withinMs`. */
+export async function aliveServices(
+  q: Queryable,
+  withinMs: number,
+): Promise<readonly { readonly service: string; readonly instance: string }[]> {
+  const { rows } = await q.query<{ service: string; instance: string }>(
+    `select service, instance from understudy.service
+     where seen_at > now() - make_interval(secs => $1::double precision / 1000) order by service, instance`,
+    [withinMs],
+  );
+  return rows;
+}

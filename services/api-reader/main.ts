@@ -9,8 +9,8 @@ const log = createLogger(config.log, 'api-reader');
 await runService({
   name: 'api-reader',
   log,
-  start: async () => {
-    const reader = await startReader(config, log);
+  start: async (_signal, drain) => {
+    const reader = await startReader(config, log, drain);
     log.info({ url: reader.url, site: new URL(config.site.url).host }, 'the reader listens');
     return reader;
   },

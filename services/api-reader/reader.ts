@@ -6,6 +6,7 @@ import {
   replicaSource,
 } from '@understudy/pipeline/replica';
 import type { Config } from '@understudy/runtime/config/sections';
+import { receiveMessages } from '@understudy/runtime/control/receive';
 import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
@@ -50,10 +51,12 @@ export interface Reader {
 /**
  * Builds a reader and lets it listen. It answers from the start: what cannot come from the replica, because the replica
  * or PostgreSQL is not there yet, passes through.
+ * @param drain ends the process as SIGTERM does.
  */
 export async function startReader(
-  config: Pick<Config, 'site' | 'database' | 'schema' | 'reader'>,
+  config: Pick<Config, 'site' | 'database' | 'schema' | 'reader' | 'control'>,
   log: Logger,
+  drain: () => void,
 ): Promise<Reader> {
   const databaseOptions = {
     url: config.database.url,
@@ -156,6 +159,16 @@ export async function startReader(
         debt.run(replica, signal),
         beat(db.pool, SERVICE, { signal, log, state: () => whyNotReady() ?? 'serving' }),
         prepare(signal),
+        receiveMessages({
+          service: SERVICE,
+          q: db.pool,
+          databaseUrl: config.database.url,
+          secret: config.control.secret,
+          target: { log, drain },
+          generation: () => null,
+          log,
+          signal,
+        }),
         schema.run(signal),
       ]);
       try {

@@ -8,7 +8,7 @@ import { refreshDue } from './refresh.ts';
 
 const IDLE_MS = 60_000;
 
-await runReplicaService('applier', async ({ replicas, queues, config, log, signal }) => {
+await runReplicaService('applier', async ({ replicas, queues, config, log, signal, work }) => {
   const refreshes = queues.queue('refresh');
   const onError = (error: Error): void => log.warn({ err: error }, 'a job failed, or the queue is away');
 
@@ -47,6 +47,8 @@ await runReplicaService('applier', async ({ replicas, queues, config, log, signa
     { concurrency: config.applier.concurrency, onError },
   );
 
+  await work.govern(events);
+  await work.govern(refreshing);
   while (!signal.aborted) await pause(IDLE_MS, signal);
   await Promise.all([events.close(), refreshing.close()]);
 });

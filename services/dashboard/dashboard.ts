@@ -1,5 +1,6 @@
 import { openQueueBackend } from '@understudy/pipeline/queue-backend';
 import type { Config } from '@understudy/runtime/config/sections';
+import { receiveMessages } from '@understudy/runtime/control/receive';
 import { beat } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { headlineOf } from '@understudy/runtime/status/headline';
@@ -25,8 +26,9 @@ export interface Dashboard {
  * `/healthz`, `/readyz`, `/metrics`. It serves from the start and while PostgreSQL or the queue is away, and says so.
  */
 export async function startDashboard(
-  config: Pick<Config, 'database' | 'queue' | 'reader' | 'dashboard'>,
+  config: Pick<Config, 'database' | 'queue' | 'reader' | 'dashboard' | 'control'>,
   log: Logger,
+  drain: () => void,
 ): Promise<Dashboard> {
   const db = await openDatabase({
     url: config.database.url,
@@ -67,7 +69,19 @@ export async function startDashboard(
     url,
     run: async (signal) => {
       try {
-        await beat(db.pool, SERVICE, { signal, log, state: () => 'serving' });
+        await Promise.all([
+          beat(db.pool, SERVICE, { signal, log, state: () => 'serving' }),
+          receiveMessages({
+            service: SERVICE,
+            q: db.pool,
+            databaseUrl: config.database.url,
+            secret: config.control.secret,
+            target: { log, drain },
+            generation: () => null,
+            log,
+            signal,
+          }),
+        ]);
       } finally {
         await app.close();
         await queues.close();

@@ -9,8 +9,8 @@ const log = createLogger(config.log, 'dashboard');
 await runService({
   name: 'dashboard',
   log,
-  start: async () => {
-    const dashboard = await startDashboard(config, log);
+  start: async (_signal, drain) => {
+    const dashboard = await startDashboard(config, log, drain);
     log.info({ url: dashboard.url }, 'the dashboard listens');
     return dashboard;
   },

@@ -1,4 +1,5 @@
 import { onReplica } from '@understudy/pipeline/replica';
+import { done, nothing } from '@understudy/runtime/control/target';
 import { instanceName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
@@ -11,7 +12,7 @@ import { sweep } from './sweep.ts';
 const LEASE = 'event-poller';
 const SWEEP_MS = 1_000;
 
-await runReplicaService('event-poller', async ({ replicas, queues, config, log, signal }) => {
+await runReplicaService('event-poller', async ({ replicas, queues, config, log, signal, work, onPoll }) => {
   const { poller } = config;
   const holder = instanceName();
   const { pool } = replicas.current.db;
@@ -35,9 +36,17 @@ await runReplicaService('event-poller', async ({ replicas, queues, config, log, 
     return epoch;
   };
 
-  const polling = loop('polling', { signal, log }, async () => {
+  onPoll(async () => {
+    if (leading === null) return nothing('stands by');
+    if (work.paused) return nothing('is paused');
+    work.bell.ring();
+    return done('polls now');
+  });
+  const polling = loop('polling', { signal, log, bell: work.bell }, async () => {
     const epoch = await lead();
     if (epoch === null) return poller.leaseMs / 4;
+    // Paused, it keeps its lease: nobody else is to poll either.
+    if (work.paused) return Math.min(poller.intervalMs, poller.leaseMs / 4);
     const depth = await events.waiting();
     if (depth > poller.queueDepthMax) {
       if (!wasDeep) log.warn({ depth }, 'polling pauses: the queue is deep');

@@ -17,7 +17,7 @@ const CHUNKS_AT_ONCE = 200;
 /** A chunk whose worker has shown no page for this long is given to another. */
 const CHUNK_MS = 20_000;
 
-await runReplicaService('scanner', async ({ db, replicas, queues, config, log, signal }) => {
+await runReplicaService('scanner', async ({ db, replicas, queues, config, log, signal, work }) => {
   const { pool } = db;
   const queue = queues.queue('scan');
   const holder = instanceName();
@@ -44,9 +44,11 @@ await runReplicaService('scanner', async ({ db, replicas, queues, config, log, s
     },
   );
 
-  await loop('planning', { signal, log }, async () => {
+  await work.govern(worker);
+  await loop('planning', { signal, log, bell: work.bell }, async () => {
     if ((await acquireLease(pool, LEASE, holder, LEASE_MS)) === null) return LEASE_MS / 4;
     await keepGenerations(db, config.schema.retiredKeepMs, log);
+    if (work.paused) return PLAN_MS;
     const planned = await onReplica(replicas.current, (replica) => planDue(replica, config.scanner));
     if (planned !== null) log.info({ kind: planned }, 'a scan begins');
     await enqueueChunks(queue, await openChunks(pool, CHUNKS_AT_ONCE));

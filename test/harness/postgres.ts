@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startKeptServer } from '@understudy/dev/postgres/kept-server';
+import { type KeptServer, startKeptServer } from '@understudy/dev/postgres/kept-server';
 import pg from 'pg';
 import { freePort } from './free-port.ts';
 
@@ -16,10 +16,15 @@ export interface TestServer {
 }
 
 /** Starts an embedded PostgreSQL in a temporary folder, tuned for throw-away data. It ends with this process. */
-export async function startTestServer(): Promise<TestServer> {
+export async function startThrowAwayServer(): Promise<KeptServer> {
   const folder = await mkdtemp(join(tmpdir(), 'understudy-test-'));
   const options = { folder, user: 'understudy', password: 'understudy', throwAway: true };
-  const server = await startKeptServer({ ...options, port: await freePort() });
+  return startKeptServer({ ...options, port: await freePort() });
+}
+
+/** The same, as tests use it. */
+export async function startTestServer(): Promise<TestServer> {
+  const server = await startThrowAwayServer();
   return { url: server.url, restart: () => server.restart(), stop: () => server.stop() };
 }
 

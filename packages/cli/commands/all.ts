@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { CommandLine } from '../command-line.ts';
 import { registerConfig } from './config.ts';
+import { registerCtl } from './ctl.ts';
 import { registerStatus } from './status.ts';
 import { registerVerify } from './verify.ts';
 
@@ -8,4 +9,9 @@ import { registerVerify } from './verify.ts';
 export type RegisterCommand = (program: Command, line: CommandLine) => void;
 
 /** Every subcommand, in the order of `--help`. Add one here and write it in a file of its own. */
-export const COMMANDS: readonly RegisterCommand[] = [registerStatus, registerVerify, registerConfig];
+export const COMMANDS: readonly RegisterCommand[] = [
+  registerStatus,
+  registerVerify,
+  registerCtl,
+  registerConfig,
+];

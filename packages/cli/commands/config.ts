@@ -1,5 +1,6 @@
 import { configHelp } from '@understudy/runtime/config/help';
 import { allKeys, environmentName, flagName } from '@understudy/runtime/config/load';
+import { configMarkdown } from '@understudy/runtime/config/markdown';
 import { printJson } from '../output.ts';
 import type { RegisterCommand } from './all.ts';
 
@@ -8,7 +9,12 @@ export const registerConfig: RegisterCommand = (program) => {
   program
     .command('config')
     .description('list every configuration key with its flag, environment name, default and meaning')
-    .action(() => {
+    .option('--markdown', 'as the page docs/configuration.md')
+    .action((options: { readonly markdown?: true }) => {
+      if (options.markdown === true) {
+        process.stdout.write(configMarkdown());
+        return;
+      }
       if (program.opts()['json'] !== true) {
         process.stdout.write(configHelp('understudy'));
         return;

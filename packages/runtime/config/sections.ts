@@ -138,6 +138,12 @@ export const SECTIONS = {
     latencyMs: integer(0, { min: 0, max: 60_000 }, 'time added to each of its answers'),
     stateFile: text('', 'file that keeps its data between starts; empty: none'),
   },
+  control: {
+    secret: secret(
+      '',
+      'shared secret that signs messages to services (`understudy ctl`); empty: none are taken',
+    ),
+  },
   health: {
     host: text(
       '127.0.0.1',

@@ -53,9 +53,18 @@ function partNotes({ database, queue }: SystemStatus): readonly Note[] {
 
 function serviceNotes(services: NonNullable<SystemStatus['report']>['services']): readonly Note[] {
   const alive = new Set(services.flatMap((one) => (one.silentMs < SILENT_MS ? [one.service] : [])));
-  return NEEDED_SERVICES.flatMap((service): readonly Note[] =>
-    alive.has(service) ? [] : [{ level: 'problem', text: `No ${service} runs.` }],
-  );
+  const paused = new Set(services.flatMap((one) => (one.state === 'paused' ? [one.service] : [])));
+  return [
+    ...NEEDED_SERVICES.flatMap((service): readonly Note[] =>
+      alive.has(service) ? [] : [{ level: 'problem', text: `No ${service} runs.` }],
+    ),
+    ...[...paused].map(
+      (service): Note => ({
+        level: 'warning',
+        text: `${service} is paused: understudy ctl ${service} resume ends it.`,
+      }),
+    ),
+  ];
 }
 
 function replicaNotes(report: NonNullable<SystemStatus['report']>, maxLagMs: number): readonly Note[] {

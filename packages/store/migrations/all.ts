@@ -1,3 +1,4 @@
+import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { Generations } from './generations.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
@@ -9,4 +10,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-site-schema', class: SiteSchemaReplies },
   { name: '2026-11-unmerged-writes', class: UnmergedWrites },
   { name: '2026-11-generations', class: Generations },
+  { name: '2026-11-control-messages', class: ControlMessages },
 ];

@@ -1,0 +1,33 @@
+import pg from 'pg';
+
+/** A connection that waits for what is announced on a channel. */
+export interface Listener {
+  /** Resolves when the connection is gone. */
+  readonly ended: Promise<void>;
+  close(): Promise<void>;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+
+/** Listens on a channel over a connection of its own. @throws while PostgreSQL is away. */
+export async function listen(options: {
+  readonly url: string;
+  readonly applicationName: string;
+  readonly channel: string;
+  readonly onNotice: () => void;
+}): Promise<Listener> {
+  const client = new pg.Client({
+    connectionString: options.url,
+    application_name: options.applicationName,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+  });
+  const ended = new Promise<void>((resolve) => {
+    client.on('error', () => resolve());
+    client.on('end', () => resolve());
+  });
+  client.on('notification', options.onNotice);
+  await client.connect();
+  await client.query(`listen ${client.escapeIdentifier(options.channel)}`);
+  return { ended, close: () => client.end() };
+}

@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, test } from 'node:test';
+import { NO_REDIS } from '@understudy/harness/programs';
+import { type QueueKind, type Stack, startStack } from '@understudy/harness/stack';
+import { until } from '@understudy/harness/until';
+import { messageNamed } from '@understudy/runtime/control/messages/all';
+import { type Reply as Answer, sendAndWait } from '@understudy/runtime/control/send';
+import { sign } from '@understudy/runtime/control/signature';
+import { answersTo, databaseTime, sendMessage } from '@understudy/store/control-messages';
+import pg from 'pg';
+
+/** Messages to running services, with real processes, on both queue backends. */
+const SECRET = 'control-test-secret';
+
+type Reply = Pick<Answer, 'service' | 'outcome' | 'said'>;
+
+for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[]) {
+  describe(`messages to services, jobs in ${queue}`, { skip: queue === 'redis' && NO_REDIS }, () => {
+    let stack: Stack;
+    let database: pg.Client;
+
+    const tell = async (service: string, name: string, argument = ''): Promise<readonly Reply[]> => {
+      const kind = messageNamed(name);
+      assert.ok(kind);
+      const signal = AbortSignal.timeout(60_000);
+      const timeoutMs = 30_000;
+      return sendAndWait(database, { secret: SECRET, service, kind, argument, timeoutMs, signal });
+    };
+    const outcomes = (replies: readonly Reply[]): Record<string, string> =>
+      Object.fromEntries(replies.map((reply) => [reply.service, reply.outcome]));
+    const state = async (service: string): Promise<string | undefined> => {
+      const sql = 'select state from understudy.service where service = $1 order by seen_at desc limit 1';
+      const { rows } = await database.query<{ state: string }>(sql, [service]);
+      return rows[0]?.state;
+    };
+    const createNote = async (subject: string): Promise<number> => {
+      const note = (await stack.call(stack.siteUrl, 'create', {
+        type: 'Note',
+        fields: [
+          { field_name: 'subject', value: subject },
+          { field_name: 'project', value: { type: 'Project', id: 1 } },
+        ],
+        return_fields: ['id'],
+      })) as { id: number };
+      return note.id;
+    };
+    const subjectInReplica = async (id: number): Promise<string | undefined> => {
+      const { rows } = await database.query<{ subject: string }>(
+        'select subject from site.note where id = $1',
+        [id],
+      );
+      return rows[0]?.subject;
+    };
+
+    before(async () => {
+      stack = await startStack({
+        queue,
+        env: {
+          UNDERSTUDY_CONTROL_SECRET: SECRET,
+          UNDERSTUDY_SANDBOX_SCALE: '300',
+          UNDERSTUDY_SANDBOX_TRAFFIC: '0',
+        },
+      });
+      database = new pg.Client({ connectionString: stack.databaseUrl });
+      database.on('error', () => {
+        // The server is stopped after the test.
+      });
+      await database.connect();
+    });
+    after(async () => {
+      await database?.end();
+      await stack?.stop();
+    });
+
+    test('every instance answers a ping, and the command shows it', async () => {
+      const { code, stdout } = await stack.understudy('--json', 'ctl', 'all', 'ping', '--timeout', '60');
+      assert.equal(code, 0, stdout);
+      assert.deepEqual(outcomes(JSON.parse(stdout) as readonly Reply[]), {
+        'api-reader': 'done',
+        applier: 'done',
+        'event-poller': 'done',
+        scanner: 'done',
+      });
+    });
+
+    test('a paused applier applies nothing, also after a restart, and goes on when told to', async () => {
+      assert.deepEqual(outcomes(await tell('applier', 'pause')), { applier: 'done' });
+      await until('the applier says that it is paused', async () => (await state('applier')) === 'paused');
+      const id = await createNote('made while paused');
+      const stored = `select from understudy.event_log where state = 'stored'`;
+      await until('its events are stored', async () => ((await database.query(stored)).rowCount ?? 0) > 0);
+      await stack.process('applier').end('SIGKILL');
+      await database.query('delete from understudy.service');
+      stack.process('applier').start();
+      await until('the new one is paused as well', async () => (await state('applier')) === 'paused', {
+        timeoutMs: 60_000,
+      });
+      assert.equal(await subjectInReplica(id), undefined);
+      assert.deepEqual(outcomes(await tell('applier', 'resume')), { applier: 'done' });
+      await until('the note arrives', async () => (await subjectInReplica(id)) === 'made while paused');
+    });
+
+    test('a paused poller reads nothing; a resume makes it read at once', async () => {
+      assert.deepEqual(outcomes(await tell('event-poller', 'pause')), { 'event-poller': 'done' });
+      const id = await createNote('made while not polled');
+      assert.deepEqual(outcomes(await tell('event-poller', 'poll')), { 'event-poller': 'nothing' });
+      assert.equal(await subjectInReplica(id), undefined);
+      assert.deepEqual(outcomes(await tell('event-poller', 'resume')), { 'event-poller': 'done' });
+      await until('the note arrives', async () => (await subjectInReplica(id)) === 'made while not polled');
+    });
+
+    test('a poll makes it read at once; what does not concern a service is said', async () => {
+      const id = await createNote('read when told to');
+      assert.deepEqual(outcomes(await tell('all', 'poll')), {
+        'api-reader': 'nothing',
+        applier: 'nothing',
+        'event-poller': 'done',
+        scanner: 'nothing',
+      });
+      await until('the note arrives', async () => (await subjectInReplica(id)) === 'read when told to');
+      assert.deepEqual(outcomes(await tell('api-reader', 'pause')), { 'api-reader': 'nothing' });
+    });
+
+    test('the log’s level follows, and one that does not exist is refused', async () => {
+      assert.deepEqual(outcomes(await tell('applier', 'log-level', 'debug')), { applier: 'done' });
+      assert.deepEqual(outcomes(await tell('applier', 'log-level', 'loud')), { applier: 'refused' });
+    });
+
+    test('a drained service ends with exit code 0, and its sender waits for that', async () => {
+      const replies = await tell('scanner', 'drain');
+      assert.deepEqual(
+        replies.map((reply) => reply.said),
+        ['has ended'],
+      );
+      await until('the process is gone', () => !stack.process('scanner').running);
+      assert.equal(await stack.process('scanner').end(), 0);
+      assert.deepEqual(await tell('scanner', 'ping'), []);
+    });
+
+    test('a message with another signature, or an old one, changes nothing', async () => {
+      const kind = messageNamed('pause');
+      assert.ok(kind);
+      const forged = await sendAndWait(database, {
+        secret: 'another',
+        service: 'applier',
+        kind,
+        argument: '',
+        timeoutMs: 30_000,
+        signal: AbortSignal.timeout(60_000),
+      });
+      assert.deepEqual(outcomes(forged), { applier: 'refused' });
+      const sentAt = new Date((await databaseTime(database)).getTime() - 60_000);
+      const old = { id: randomUUID(), service: 'applier', name: 'pause', argument: '', sentAt };
+      await sendMessage(database, { ...old, signature: sign(SECRET, old) });
+      const answers = await until('it is answered', async () => {
+        const given = await answersTo(database, old.id);
+        return given.length > 0 ? given : undefined;
+      });
+      assert.deepEqual(outcomes(answers), { applier: 'refused' });
+      assert.equal((await database.query('select from understudy.service_pause')).rowCount, 0);
+    });
+  });
+}
