@@ -7,7 +7,8 @@ import { until } from '@understudy/harness/until';
 import { messageNamed } from '@understudy/runtime/control/messages/all';
 import { type Reply as Answer, sendAndWait } from '@understudy/runtime/control/send';
 import { sign } from '@understudy/runtime/control/signature';
-import { answersTo, databaseTime, sendMessage } from '@understudy/store/control-messages';
+import { answersTo, sendMessage } from '@understudy/store/control-messages';
+import { databaseTime } from '@understudy/store/site-schema';
 import pg from 'pg';
 
 /** Messages to running services, with real processes, on both queue backends. */

@@ -32,14 +32,6 @@ const KEPT = '1 day';
 /** Messages older than this are not even looked at. */
 const LOOKED_AT = '5 minutes';
 
-/** PostgreSQL's clock: one for senders and receivers on all machines. */
-export async function databaseTime(q: Queryable): Promise<Date> {
-  const { rows } = await q.query<{ now: Date }>('select now()');
-  const now = rows[0]?.now;
-  if (now === undefined) throw new Error('no time');
-  return now;
-}
-
 /** Stores a message and announces it. */
 export async function sendMessage(q: Queryable, message: StoredMessage): Promise<void> {
   await q.query(`delete from understudy.control_message where sent_at < now() - interval '${KEPT}'`);

@@ -7,6 +7,7 @@ import {
 } from '@understudy/pipeline/replica';
 import type { Config } from '@understudy/runtime/config/sections';
 import { receiveMessages } from '@understudy/runtime/control/receive';
+import { done } from '@understudy/runtime/control/target';
 import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
@@ -164,8 +165,15 @@ export async function startReader(
           q: db.pool,
           databaseUrl: config.database.url,
           secret: config.control.secret,
-          target: { log, drain },
-          generation: () => null,
+          target: {
+            log,
+            drain,
+            reloadSchema: async () => done('looks four times a second by itself'),
+          },
+          generation: () => {
+            const generation = watch.current()?.servable.generation ?? null;
+            return generation === null ? null : `${generation}`;
+          },
           log,
           signal,
         }),

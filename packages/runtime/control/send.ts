@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import { answersTo, databaseTime, type StoredAnswer, sendMessage } from '@understudy/store/control-messages';
+import { answersTo, type StoredAnswer, sendMessage } from '@understudy/store/control-messages';
 import type { Queryable } from '@understudy/store/database';
 import { aliveServices } from '@understudy/store/service-registry';
+import { databaseTime } from '@understudy/store/site-schema';
 import type { MessageKind } from './message-kind.ts';
 import { sign } from './signature.ts';
 
@@ -47,6 +48,7 @@ export async function sendAndWait(
     service,
     name: kind.name,
     argument,
+    // PostgreSQL's clock: one for senders and receivers on all machines.
     sentAt: await databaseTime(q),
   };
   await sendMessage(q, { ...unsigned, signature: sign(secret, unsigned) });
