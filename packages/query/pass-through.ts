@@ -23,6 +23,9 @@ export type PassThroughReason =
   | 'filter too large'
   /** Of the event log. */
   | 'event not held'
+  /** Of pictures. */
+  | 'image numbers'
+  | 'image addresses'
   /** Of schema reads. */
   | 'schema not stored'
   | 'schema changed'

@@ -43,6 +43,6 @@ test('all that can be kept of a site fits that site', () => {
   });
   const schema = cachedSchemaFrom(site);
   assert.deepEqual([...schema.types.keys()], ['Shot']);
-  assert.deepEqual([...(schema.types.get('Shot')?.fields.keys() ?? [])], ['code', 'sg_sequence']);
+  assert.deepEqual([...(schema.types.get('Shot')?.fields.keys() ?? [])], ['code', 'image', 'sg_sequence']);
   assert.deepEqual(fitToSite(schema, site), { schema, differences: [] });
 });

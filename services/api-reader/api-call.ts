@@ -11,6 +11,8 @@ export interface ApiCall {
   readonly body: Buffer;
   readonly headers: IncomingHttpHeaders;
   readonly requestId: string;
+  /** `http://host:port` as the client reaches this reader; null where it came through a proxy's request. */
+  readonly origin: string | null;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
 }

@@ -39,6 +39,15 @@ export function markAnswer(
   if (state?.lagMs != null) reply.header('x-understudy-lag-ms', Math.round(state.lagMs));
 }
 
+/** What a Host header may hold to be repeated in a link. */
+const HOST = /^[a-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-f:]+\](:\d{1,5})?$/i;
+
+function originOf({ originalUrl, protocol, headers: { host } }: FastifyRequest): string | null {
+  return host !== undefined && HOST.test(host) && originalUrl.startsWith('/')
+    ? `${protocol}://${host}`
+    : null;
+}
+
 /**
  * The JSON API's endpoint at some path (protocol §1.1): takes the envelope apart, has the call answered, and sends the
  * answer as it is.
@@ -81,6 +90,7 @@ export function apiRoute(
         body,
         headers: request.headers,
         requestId: request.id,
+        origin: originOf(request),
         signal: gone.signal,
       };
       let answer: Answer;

@@ -36,6 +36,13 @@ export const siteNotAllowed = (): ReaderError =>
 export const noSuchPage = (): ReaderError =>
   new ReaderError('Understudy has no such page', NOT_FOUND, FAULT_CODES.request);
 
+/** A link to a picture that is not one of ours, was changed, or is too old. */
+export const linkRefused = (): ReaderError =>
+  new ReaderError('Understudy: this link is not, or no longer, good', FORBIDDEN, FAULT_CODES.request);
+
+export const noSuchPicture = (): ReaderError =>
+  new ReaderError('Understudy: the site has no such picture now', NOT_FOUND, FAULT_CODES.operation);
+
 /** A read that needs the site, which is away. 503 is not tried again by the client. */
 export const siteAway = (why: string): ReaderError =>
   new ReaderError(

@@ -4,6 +4,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { ReaderError } from './errors.ts';
+import type { MediaLinks } from './media-links.ts';
 import { passThrough } from './pass-through.ts';
 import type { RefreshDebt } from './refresh-debt.ts';
 import type { ReplicaState, ReplicaWatch } from './replica-state.ts';
@@ -19,6 +20,9 @@ export interface LocalParts {
   readonly reach: SiteReach;
   readonly debt: RefreshDebt;
   readonly maxLagMs: number;
+  readonly mediaLinks: MediaLinks;
+  /** Where links to pictures lead, instead of the address that the client reaches this reader by; empty: there. */
+  readonly publicUrl: string;
   readonly log: Logger;
 }
 

@@ -20,6 +20,7 @@ import { askSite } from './ask-site.ts';
 import { createCredentials } from './credentials.ts';
 import { createInfoMirror } from './info.ts';
 import type { LocalParts } from './local-answer.ts';
+import { createMediaLinks } from './media-links.ts';
 import { createMetrics } from './metrics.ts';
 import { passThrough } from './pass-through.ts';
 import { answerRead } from './read.ts';
@@ -30,6 +31,7 @@ import { createSchemaMirror, isSchemaRead, isSchemaWrite } from './schema-method
 import { createServer } from './server.ts';
 import { createSessionOwner } from './session-owner.ts';
 import { createSiteReach } from './site-reach.ts';
+import { openThumbnailCache } from './thumbnail-cache.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 import { writeThrough } from './write.ts';
 import { isWriteMethod } from './write-requests.ts';
@@ -104,7 +106,21 @@ export async function startReader(
   const replica = (): Replica | null => prepared?.current ?? null;
   const whyNotReady = createReadiness(replica, watch);
 
-  const local: LocalParts = { replica, watch, credentials, upstream, reach, debt, maxLagMs, log };
+  const mediaLinks = createMediaLinks(config.site.scriptKey);
+  const { publicUrl, mediaFolder, mediaBytes } = config.reader;
+  const cache = mediaFolder === '' ? null : await openThumbnailCache(mediaFolder, mediaBytes, log);
+  const local: LocalParts = {
+    replica,
+    watch,
+    credentials,
+    upstream,
+    reach,
+    debt,
+    maxLagMs,
+    mediaLinks,
+    publicUrl,
+    log,
+  };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
   const answer: AnswerCall = (call) => {
@@ -127,6 +143,7 @@ export async function startReader(
     metrics,
     upstream,
     upstreamTo,
+    media: { links: mediaLinks, site: asker, siteUrl: config.site.url, reach, cache, log },
     answer,
     whyNotReady,
   });

@@ -8,6 +8,7 @@ import { siteNotAllowed } from './errors.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
 import { media } from './media.ts';
+import { type MediaRouteParts, mediaRoute } from './media-route.ts';
 import type { ReaderMetrics } from './metrics.ts';
 import { pages } from './pages.ts';
 import { API_PATH, passThrough } from './pass-through.ts';
@@ -25,6 +26,7 @@ export interface ServerParts {
   readonly upstream: Upstream;
   /** Opens connections to another allowed site. */
   readonly upstreamTo: (address: string) => Upstream;
+  readonly media: MediaRouteParts;
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
   /** Null once the reader serves from the replica. */
@@ -139,6 +141,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
   });
   otherSites(app, parts, sites.addressOf);
   media(app, parts.upstream);
+  mediaRoute(app, parts.media);
   pages(app, config.site.url);
   const closeTunnels = tunnels(app.server, sites, log);
   app.addHook('onClose', async () => closeTunnels());

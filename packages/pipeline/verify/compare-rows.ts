@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EntityRow, isEntityRef, type Json } from '@understudy/domain/entity';
+import { withoutSignature } from '@understudy/domain/signed-address';
 
 /** A field that the site and the replica answer differently; undefined: the key is not there. */
 export interface FieldDifference {
@@ -9,9 +10,11 @@ export interface FieldDifference {
 
 const keyOf = (value: Json): string => (isEntityRef(value) ? `${value.type} ${value.id}` : '');
 
+const ADDRESS = /^https?:/;
+
 /**
- * A value as both sides can be compared: the site may add keys to a link (protocol §3.4), and promises no order of a
- * list of links (§3.5).
+ * A value as both sides can be compared: the site may add keys to a link (protocol §3.4), promises no order of a list of
+ * links, and signs the address of a picture anew each time (§3.5).
  */
 function comparable(value: Json | undefined): Json | undefined {
   if (isEntityRef(value)) {
@@ -22,6 +25,7 @@ function comparable(value: Json | undefined): Json | undefined {
     const links = value.map((link) => comparable(link as unknown as Json) as Json);
     return links.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   }
+  if (typeof value === 'string' && ADDRESS.test(value)) return withoutSignature(value);
   return value;
 }
 

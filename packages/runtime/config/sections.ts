@@ -117,6 +117,10 @@ export const SECTIONS = {
       'codes of the permission rule sets, of scripts and of people, that may see everything on the site and so are answered from the replica; the script that fills it always is',
     ),
     allowedSites: words([], 'hosts that next= and CONNECT may lead to, besides the site'),
+    publicUrl: httpAddress(
+      '',
+      'address that links to thumbnails lead to, where clients reach the reader through another one, for instance a proxy with https; empty: the one that each request came by',
+    ),
     mediaFolder: text('', 'folder of cached thumbnails; empty: none are cached'),
     mediaBytes: integer(1_000_000_000, { min: 0, max: Number.MAX_SAFE_INTEGER }, 'size limit of that folder'),
   },
