@@ -59,6 +59,7 @@ export function commandLine(program: Command): CommandLine {
         url: config.database.url,
         poolSize: Math.min(config.database.poolSize, POOL_SIZE_MAX),
         applicationName: APPLICATION,
+        logsUpdates: config.history.enabled,
       };
       let database: Promise<Database> | undefined;
       let queues: QueueBackend | undefined;

@@ -3,19 +3,24 @@ import type { Priority } from '@understudy/site-client/budget';
 import { and, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import type { Source } from '@understudy/store/merge/origin';
 import { removeVanished } from '@understudy/store/merge/vanished';
 import { completeRefresh } from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
-import { onReplica, type Replica } from './replica.ts';
+import { onReplica, originOf, type Replica } from './replica.ts';
 
-/** Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed. */
+/**
+ * Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed.
+ * @param source what the data-update log says of it.
+ */
 export async function refreshEntities(
   replica: Replica,
   type: string,
   ids: readonly number[],
   priority: Priority,
+  source: Source = 'refresh',
 ): Promise<void> {
-  await onReplica(replica, (current) => refreshOnce(current, type, ids, priority));
+  await onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source));
 }
 
 async function refreshOnce(
@@ -23,7 +28,9 @@ async function refreshOnce(
   type: string,
   ids: readonly number[],
   priority: Priority,
+  source: Source,
 ): Promise<void> {
+  const origin = originOf(replica, source);
   const cached = replica.schema.types.get(type);
   if (cached === undefined || ids.length === 0) return;
   const table = entityTable(cached);
@@ -40,8 +47,8 @@ async function refreshOnce(
       ...active.rows.map((row) => ({ row, active: true })),
       ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
     ];
-    await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows });
-    await removeVanished(tx, table, vanished, tick);
+    await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows, origin });
+    await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick);
   });
 }
@@ -85,6 +92,7 @@ async function refreshLinkersOnce(
   ids: readonly number[],
   priority: Priority,
 ): Promise<void> {
+  const origin = originOf(replica, 'refresh');
   for (const linking of replica.schema.types.values()) {
     const table = entityTable(linking);
     for (const [name, storage] of table.fields) {
@@ -100,7 +108,7 @@ async function refreshLinkersOnce(
         for await (const page of pages) {
           const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
           await replica.db.transaction((tx) =>
-            mergeFetched(tx, table, { tick, siteTime: page.siteTime, rows }),
+            mergeFetched(tx, table, { tick, siteTime: page.siteTime, rows, origin }),
           );
           tick = await nextTick(replica.db.pool);
         }

@@ -2,8 +2,10 @@ import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { readCachedSchemaFile } from '@understudy/schema/cached-schema-file';
 import { fitToSite, type SchemaDifference } from '@understudy/schema/difference';
 import type { SiteClient } from '@understudy/site-client/site-client';
+import { prepareUpdateLog } from '@understudy/store/data-updates';
 import type { Database, DatabaseOptions } from '@understudy/store/database';
 import { syncEntityTables } from '@understudy/store/entity-tables';
+import type { Origin, Source } from '@understudy/store/merge/origin';
 import { migrate } from '@understudy/store/migrate';
 import { atEpoch, SchemaMoved } from '@understudy/store/schema-epoch';
 import { followedSchema, readSnapshot, type SchemaSnapshot } from './followed-schema.ts';
@@ -21,6 +23,11 @@ export interface Replica {
   readonly epoch: number;
   /** The replica as it is followed now. */
   renew(): Promise<Replica>;
+}
+
+/** What merges are told of where their rows come from. */
+export function originOf({ db }: Pick<Replica, 'db'>, source: Source): Origin {
+  return { source, logged: db.logsUpdates };
 }
 
 const RENEWALS_MAX = 20;
@@ -74,6 +81,7 @@ export async function prepareReplica(options: {
 }): Promise<Replica & { readonly differences: readonly SchemaDifference[] }> {
   const { db, site, siteUrl, schemaFile } = options;
   await migrate(db);
+  await prepareUpdateLog(db);
   let snapshot = await db.snapshot(readSnapshot);
   if (snapshot.state === null || snapshot.state.siteUrl !== siteUrl) {
     const declared = await readCachedSchemaFile(schemaFile);

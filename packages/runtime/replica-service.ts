@@ -54,6 +54,7 @@ export async function runReplicaService(
         url: config.database.url,
         poolSize: config.database.poolSize,
         applicationName: name,
+        logsUpdates: config.history.enabled,
       };
       const db = await openDatabase(databaseOptions);
       const site = createSiteClient({

@@ -12,6 +12,8 @@ export interface Database {
   transaction<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
   /** Runs `work`, which only reads, on one state of the database, whatever others commit meanwhile. */
   snapshot<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
+  /** Whether merges log what they change. */
+  readonly logsUpdates: boolean;
   close(): Promise<void>;
 }
 
@@ -20,6 +22,8 @@ export interface DatabaseOptions {
   readonly poolSize: number;
   /** Shown in pg_stat_activity. */
   readonly applicationName: string;
+  /** Whether merges log what they change; they do unless told. */
+  readonly logsUpdates?: boolean;
 }
 
 const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
@@ -93,6 +97,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   return {
     orm,
     pool,
+    logsUpdates: options.logsUpdates ?? true,
     transaction: (work) =>
       pRetry(() => once('begin', work), {
         retries: TRANSACTION_RETRIES,

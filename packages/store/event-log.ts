@@ -32,25 +32,19 @@ export async function storeEvents(tx: Queryable, events: readonly StoredEvent[])
 }
 
 /**
- * Locks those of the events that still wait to be applied.
+ * Marks those of the events that still wait as applied, for a transaction that applies them.
  * @returns them by ascending id; the rest was applied already, or never stored.
  */
-export async function claimUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
+export async function takeUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
   const { rows } = await tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
-    name: 'claim-unapplied',
-    text: `select entry, tick, late from understudy.event_log where id = any($1::bigint[]) and state = 'stored'
-      order by id for update`,
+    name: 'take-unapplied',
+    text: `update understudy.event_log set state = 'applied', error = null
+      where id = any($1::bigint[]) and state = 'stored' returning entry, tick, late`,
     values: [ids],
   });
-  return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
-}
-
-export async function markApplied(tx: Queryable, ids: readonly number[]): Promise<void> {
-  await tx.query({
-    name: 'mark-applied',
-    text: `update understudy.event_log set state = 'applied', error = null where id = any($1::bigint[])`,
-    values: [ids],
-  });
+  return rows
+    .map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }))
+    .sort((a, b) => a.entry.id - b.entry.id);
 }
 
 /** Puts an event aside with what was wrong with it; the stream goes on. */

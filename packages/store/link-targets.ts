@@ -1,4 +1,5 @@
 import type { Queryable } from './database.ts';
+import { arrayLiteral } from './merge/columns.ts';
 
 /** What is heard of an entity that others link to. An undefined `name` or `active` says nothing of it. */
 export interface LinkTarget {
@@ -9,46 +10,97 @@ export interface LinkTarget {
   readonly tick: number;
 }
 
-/**
- * Records display names and whether targets are alive; what is older than what is known changes nothing. Set-based, in
- * key order, so that concurrent callers do not lock each other out.
- */
-export async function upsertLinkTargets(q: Queryable, targets: readonly LinkTarget[]): Promise<void> {
-  const newest = new Map<string, LinkTarget>();
-  for (const target of targets) {
-    const key = `${target.type}:${target.id}`;
-    const known = newest.get(key);
-    if (known === undefined) newest.set(key, target);
-    else newest.set(key, known.tick <= target.tick ? { ...known, ...target } : { ...target, ...known });
-  }
-  if (newest.size === 0) return;
-  const all = [...newest.values()];
-  // What says nothing of a column must not touch it: one statement for each combination.
-  for (const named of [true, false]) {
-    for (const judged of [true, false]) {
-      const some = all.filter((t) => (t.name !== undefined) === named && (t.active !== undefined) === judged);
-      if (some.length > 0) await upsert(q, some, named, judged);
-    }
-  }
+interface Heard {
+  readonly type: string;
+  readonly id: number;
+  name: string | null | undefined;
+  nameTick: number;
+  active: boolean | undefined;
+  activeTick: number;
 }
 
-async function upsert(
+/**
+ * Records display names and whether targets are alive, each with the tick it was heard at; what is older than what is
+ * known changes nothing. Set-based, in key order, so that concurrent callers do not lock each other out.
+ * @param certain whether each target is news (an event): its tick is kept even where it says what is known, so that
+ *   nothing older is believed later. What every fetch repeats is not: almost all of it is known, and is only looked at.
+ */
+export async function upsertLinkTargets(
   q: Queryable,
   targets: readonly LinkTarget[],
-  named: boolean,
-  judged: boolean,
+  { certain = true }: { readonly certain?: boolean } = {},
 ): Promise<void> {
+  const newest = new Map<string, Map<number, Heard>>();
+  for (const { type, id, name, active, tick } of targets) {
+    let ofType = newest.get(type);
+    if (ofType === undefined) {
+      ofType = new Map();
+      newest.set(type, ofType);
+    }
+    const known = ofType.get(id);
+    if (known === undefined) {
+      const [nameTick, activeTick] = [name === undefined ? 0 : tick, active === undefined ? 0 : tick];
+      ofType.set(id, { type, id, name, nameTick, active, activeTick });
+      continue;
+    }
+    if (name !== undefined && tick >= known.nameTick) {
+      known.name = name;
+      known.nameTick = tick;
+    }
+    if (active !== undefined && tick >= known.activeTick) {
+      known.active = active;
+      known.activeTick = tick;
+    }
+  }
+  if (newest.size === 0) return;
+  const all = [...newest.values()].flatMap((ofType) => [...ofType.values()]);
   await q.query({
-    name: `upsert-link-targets-${named}-${judged}`,
-    text: `insert into understudy.link_target as t (entity_type, entity_id, name, active, _tick)
-      select type, id, name, coalesce(active, true), tick
-      from jsonb_to_recordset($1::jsonb) as r(type text, id bigint, name text, active boolean, tick bigint)
-      order by type collate "C", id
-      on conflict (entity_type, entity_id) do update set
-        ${named ? 'name = excluded.name,' : ''} ${judged ? 'active = excluded.active,' : ''} _tick = excluded._tick
-      where t._tick < excluded._tick
-        ${named ? 'and (t.name is distinct from excluded.name' : 'and (false'}
-        ${judged ? 'or t.active <> excluded.active)' : ')'}`,
-    values: [JSON.stringify(targets)],
+    name: `upsert-link-targets${certain ? '-certain' : ''}`,
+    text: certain ? UPSERT_CERTAIN : UPSERT,
+    values: [
+      arrayLiteral(
+        all.map((one) => one.type),
+        'text',
+      ),
+      arrayLiteral(
+        all.map((one) => one.id),
+        'bigint',
+      ),
+      arrayLiteral(
+        all.map((one) => one.name ?? null),
+        'text',
+      ),
+      arrayLiteral(
+        all.map((one) => one.nameTick),
+        'bigint',
+      ),
+      arrayLiteral(
+        all.map((one) => one.active ?? null),
+        'boolean',
+      ),
+      arrayLiteral(
+        all.map((one) => one.activeTick),
+        'bigint',
+      ),
+    ],
   });
 }
+
+// A tick of 0 says nothing. Of a target heard of for the first time without a word of its life, it is alive.
+const HEARD = `with heard as (
+    select * from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[])
+      as h(entity_type, entity_id, name, name_tick, active, active_tick))
+  insert into understudy.link_target as t (entity_type, entity_id, name, active, _name_tick, _tick)
+  select h.entity_type, h.entity_id, h.name, coalesce(h.active, true), h.name_tick, h.active_tick from heard h`;
+const ORDER = `order by h.entity_type collate "C", h.entity_id
+  on conflict (entity_type, entity_id) do update set
+    name = case when t._name_tick < excluded._name_tick then excluded.name else t.name end,
+    active = case when t._tick < excluded._tick then excluded.active else t.active end,
+    _name_tick = greatest(t._name_tick, excluded._name_tick), _tick = greatest(t._tick, excluded._tick)
+  where t._name_tick < excluded._name_tick or t._tick < excluded._tick`;
+const UPSERT_CERTAIN = `${HEARD} ${ORDER}`;
+const UPSERT = `${HEARD}
+  left join understudy.link_target k on k.entity_type = h.entity_type and k.entity_id = h.entity_id
+  where k.entity_id is null or (k._name_tick < h.name_tick and k.name is distinct from h.name)
+    or (k._tick < h.active_tick and k.active <> h.active)
+  ${ORDER}`;

@@ -57,7 +57,7 @@ export interface Reader {
  * @param drain ends the process as SIGTERM does.
  */
 export async function startReader(
-  config: Pick<Config, 'site' | 'database' | 'schema' | 'reader' | 'control'>,
+  config: Pick<Config, 'site' | 'database' | 'schema' | 'history' | 'reader' | 'control'>,
   log: Logger,
   drain: () => void,
 ): Promise<Reader> {
@@ -65,6 +65,7 @@ export async function startReader(
     url: config.database.url,
     poolSize: config.database.poolSize,
     applicationName: SERVICE,
+    logsUpdates: config.history.enabled,
   };
   const db = await openDatabase(databaseOptions);
   const budget = localBudget({ concurrency: config.site.concurrency });

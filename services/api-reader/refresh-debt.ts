@@ -45,7 +45,7 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
       [...byType].map(async ([type, ofType]) => {
         const ids = [...new Set(ofType.map((ref) => ref.id))];
         for (let start = 0; start < ids.length; start += PAGE)
-          await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client');
+          await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client', 'write');
       }),
     );
   };

@@ -1,9 +1,9 @@
 import type { NormalizedEvent } from '@understudy/domain/event';
 import { normalizeEvent } from '@understudy/pipeline/normalize';
-import { onReplica, type Replica } from '@understudy/pipeline/replica';
+import { onReplica, originOf, type Replica } from '@understudy/pipeline/replica';
 import { identifierField, isPlainIdentifier } from '@understudy/schema/display-name';
 import { entityTable } from '@understudy/store/entity-tables';
-import { claimUnapplied, markApplied } from '@understudy/store/event-log';
+import { takeUnapplied } from '@understudy/store/event-log';
 import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targets';
 import { mergeChanges, type RowChange } from '@understudy/store/merge/changes';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
@@ -31,7 +31,8 @@ export async function applyEvents(
 function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySet<string>> {
   const { schema } = replica;
   return replica.db.transaction(async (tx) => {
-    const claimed = await claimUnapplied(tx, ids);
+    const claimed = await takeUnapplied(tx, ids);
+    const origin = originOf(replica, 'event');
     const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
     // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
     for (const { entry, tick, late } of claimed)
@@ -40,7 +41,7 @@ function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySe
     for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
       const cached = replica.schema.types.get(type);
       if (cached === undefined) continue;
-      const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes);
+      const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes, origin);
       for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt' });
       for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing' });
     }
@@ -49,10 +50,6 @@ function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySe
       (request) => replica.schema.types.has(request.type) || request.linkers,
     );
     await requestRefresh(tx, wanted);
-    await markApplied(
-      tx,
-      claimed.map(({ entry }) => entry.id),
-    );
     return new Set(wanted.map((request) => request.type));
   });
 }
@@ -66,7 +63,7 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
   const add = (rowChange: RowChange['change']): void => {
     const ofType = plan.changes.get(type) ?? [];
     plan.changes.set(type, ofType);
-    ofType.push({ id, tick, siteTime, change: rowChange });
+    ofType.push({ id, tick, siteTime, change: rowChange, eventId: event.id, user: event.user });
   };
   const refresh = (reason: string, linkers = false): void => {
     plan.refreshes.push({ type, id, reason, linkers });

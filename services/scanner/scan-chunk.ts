@@ -1,5 +1,5 @@
 import { refreshEntities } from '@understudy/pipeline/refresh-entities';
-import { onReplica, type Replica } from '@understudy/pipeline/replica';
+import { onReplica, originOf, type Replica } from '@understudy/pipeline/replica';
 import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { serveScanned } from '@understudy/store/followed-fields';
@@ -49,6 +49,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
   }
   const table = entityTable(cached);
   const filters = filtersOf(chunk, table);
+  const origin = originOf(replica, 'scan');
   const startTick = await nextTick(db.pool);
   const seenIds: number[] = [];
   for (const returnOnly of ['active', 'retired'] as const) {
@@ -65,7 +66,9 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     for await (const page of site.readAllById(request, { priority: 'scan' })) {
       const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
       const readAt = tick;
-      await db.transaction((tx) => mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows }));
+      await db.transaction((tx) =>
+        mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows, origin }),
+      );
       for (const { row } of rows) seenIds.push(row.id);
       await options.onPage();
       // The generator sends the next request only when it is asked for the next page.
@@ -76,7 +79,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     const range = { fromId: chunk.fromId, toId: chunk.toId, seenIds, tick: startTick };
     const gone = await vanishedCandidates(db.pool, table, range);
     for (let at = 0; at < gone.length; at += VANISHED_PAGE) {
-      await refreshEntities(replica, chunk.type, gone.slice(at, at + VANISHED_PAGE), 'scan');
+      await refreshEntities(replica, chunk.type, gone.slice(at, at + VANISHED_PAGE), 'scan', 'scan');
     }
   }
   await db.transaction(async (tx) => {

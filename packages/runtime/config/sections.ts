@@ -96,6 +96,10 @@ export const SECTIONS = {
       'how far an interval scan reaches back over the last one',
     ),
   },
+  history: {
+    enabled: flag(true, 'every change that the replica makes to itself is logged'),
+    keepDays: integer(60, { min: 1, max: 3_650 }, 'how long that log is kept'),
+  },
   reader: {
     host: text('127.0.0.1', 'address that the reader listens on'),
     port: integer(8010, PORT, 'port that the reader listens on'),

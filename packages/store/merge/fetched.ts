@@ -1,9 +1,12 @@
-import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import type { EntityLink, EntityRow, Json } from '@understudy/domain/entity';
 import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
-import type { EntityTable, FieldStorage } from '../entity-tables.ts';
+import type { EntityTable } from '../entity-tables.ts';
 import { type LinkTarget, upsertLinkTargets } from '../link-targets.ts';
+import { type Statement, statement } from '../statement.ts';
+import { arrayLiteral, literal, type ScalarField, scalarFields } from './columns.ts';
+import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
+import { type Origin, UNLOGGED } from './origin.ts';
 
 /** One answer of the site about entities of one type: every cached field of every row. */
 export interface FetchedRows {
@@ -12,6 +15,21 @@ export interface FetchedRows {
   /** The site's clock when it answered. */
   readonly siteTime: Date;
   readonly rows: readonly { readonly row: EntityRow; readonly active: boolean }[];
+  /** What the data-update log says of it; nothing is logged unless it is given. */
+  readonly origin?: Origin;
+}
+
+/**
+ * Somebody else made a row while it was merged. The transaction must be done again; `Database.transaction` does so.
+ */
+export class MergeRaced extends Error {
+  override readonly name = 'MergeRaced';
+  /** SQLSTATE of a serialization failure. */
+  readonly code = '40001';
+
+  constructor() {
+    super('a row was made by somebody else while it was merged');
+  }
 }
 
 /** Fields that a fetch must ask for, so that its rows are complete. */
@@ -22,7 +40,11 @@ export function fetchedFields(table: EntityTable): readonly string[] {
 /**
  * Merges rows that were fetched (design: one merge). A fetched value replaces a field unless the field was changed by
  * an event or write later than the fetch; a row that a later fetch has told of is left alone. One statement for the
- * rows and two for each list of links, however many rows there are.
+ * rows, one for each list of links and one for display names, however many rows there are; the changes are logged in
+ * the same statements.
+ *
+ * A row that did not change is written all the same: its tick and the site's time are what keeps an older event or
+ * fetch, told later, from setting it back.
  * @returns ids of the rows that took the fetch.
  */
 export async function mergeFetched(
@@ -30,95 +52,157 @@ export async function mergeFetched(
   table: EntityTable,
   fetched: FetchedRows,
 ): Promise<readonly number[]> {
-  if (fetched.rows.length === 0) return [];
-  const columns = scalarColumns(table);
-  const records = fetched.rows.map(({ row, active }) => scalarRecord(table, row, active));
-  const accepted = await upsertRows(tx, table, columns, records, fetched);
-  const acceptedIds = new Set(accepted);
-  for (const [name, storage] of table.fields) {
-    if (storage.kind !== 'links') continue;
-    const links = fetched.rows.flatMap(({ row }) =>
-      acceptedIds.has(row.id)
-        ? linksOf(row[name]).map((link) => ({
-            entity_id: row.id,
-            target_type: link.type,
-            target_id: link.id,
-          }))
-        : [],
-    );
-    await replaceLinks(tx, storage.table, accepted, links, fetched.tick);
+  const { tick } = fetched;
+  const origin = fetched.origin ?? UNLOGGED;
+  // An answer names every entity once; of one that appears twice the first is as good as the other.
+  const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
+  const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
+  if (rows.length === 0) return [];
+  const values: (string | number | Date | null)[] = [tick, fetched.siteTime];
+  if (origin.logged) values.push(origin.source, origin.user?.type ?? null, origin.user?.id ?? null);
+  values.push(
+    arrayLiteral(
+      rows.map(({ row }) => row.id),
+      'bigint',
+    ),
+  );
+  for (const field of scalarFields(table).values()) {
+    const parsed =
+      field.name === '_active'
+        ? rows.map(({ active }): Json => active)
+        : rows.map(({ row }) => field.parse(row[field.name]));
+    for (const { sqlType, of } of field.columns) values.push(arrayLiteral(parsed.map(of), sqlType));
   }
-  await upsertLinkTargets(tx, targetsSeen(table, fetched));
-  return accepted;
+  const { rows: accepted } = await tx.query<MergedRow>({
+    ...upsertStatement(table, origin.logged),
+    values,
+  });
+  if (accepted.some((row) => row.raced)) throw new MergeRaced();
+  const taken = new Map(accepted.map((row) => [Number(row.id), row]));
+  await mergeFetchedLinks(tx, table, linksOfTaken(table, rows, taken), tick, origin);
+  await upsertLinkTargets(tx, targetsSeen(table, rows, tick), { certain: false });
+  return [...taken.keys()];
 }
 
-interface Column {
-  readonly name: string;
-  readonly sqlType: string;
-  /** Name of the field's stamp. */
-  readonly stamp: string;
-}
-
-function scalarColumns(table: EntityTable): readonly Column[] {
-  const columns: Column[] = [];
-  for (const [stamp, storage] of table.fields) {
-    if (storage.kind === 'column') columns.push({ name: storage.column, sqlType: storage.sqlType, stamp });
-    if (storage.kind === 'link') {
-      columns.push({ name: storage.typeColumn, sqlType: 'text', stamp });
-      columns.push({ name: storage.idColumn, sqlType: 'bigint', stamp });
-    }
-  }
-  columns.push({ name: '_active', sqlType: 'boolean', stamp: '_active' });
-  return columns;
-}
-
-const unquoted = (name: string): string => name.replaceAll('"', '');
-
-/** A value as the columns of its field take it. */
-export function columnValues(storage: FieldStorage, value: Json): Readonly<Record<string, Json>> {
-  if (storage.kind === 'column') return { [unquoted(storage.column)]: value };
-  if (storage.kind !== 'link') return {};
-  const ref = isEntityRef(value) ? value : null;
-  return { [unquoted(storage.typeColumn)]: ref?.type ?? null, [unquoted(storage.idColumn)]: ref?.id ?? null };
-}
-
-function scalarRecord(table: EntityTable, row: EntityRow, active: boolean): Record<string, Json> {
-  const record: Record<string, Json> = { id: row.id, _active: active };
-  for (const [name, storage] of table.fields) {
-    if (storage.kind !== 'column' && storage.kind !== 'link') continue;
-    Object.assign(record, columnValues(storage, DATA_TYPES[storage.field.dataType].parse(row[name])));
-  }
-  return record;
-}
-
-async function upsertRows(
-  tx: Queryable,
+/** The links of the rows that took the fetch, without lists that something later has told all of. */
+function linksOfTaken(
   table: EntityTable,
-  columns: readonly Column[],
-  records: readonly Record<string, Json>[],
-  fetched: FetchedRows,
-): Promise<readonly number[]> {
+  rows: FetchedRows['rows'],
+  taken: ReadonlyMap<number, MergedRow>,
+): readonly FetchedLinks[] {
+  const fields = [...table.fields].flatMap(([name, storage]) => (storage.kind === 'links' ? [name] : []));
+  if (fields.length === 0) return [];
+  return rows.flatMap(({ row }) => {
+    const merged = taken.get(row.id);
+    if (merged === undefined) return [];
+    const { later } = merged;
+    const ofRow = later === null ? fields : fields.filter((name) => !later.includes(name));
+    const links = new Map(ofRow.map((name) => [name, linksOf(row[name])]));
+    return [{ id: row.id, links, appeared: merged.appeared }];
+  });
+}
+
+/** A row that took the fetch. */
+interface MergedRow {
+  readonly id: string;
+  /** Fields that something later than the fetch has told of. */
+  readonly later: readonly string[] | null;
+  /** It was not there before; only known where the log is on. */
+  readonly appeared: boolean;
+  /** It was not there when the statement began, and somebody else made it meanwhile: what it was is not known. */
+  readonly raced: boolean;
+}
+
+const statements = new WeakMap<EntityTable, Map<boolean, Statement>>();
+
+/**
+ * The rows before the merge are read and locked by the statement itself (`known`), so that what it logs is what it
+ * changed, whoever else writes at the same time. Full joins where inner ones would do: they are never made by nested
+ * loops, which is what the planner would choose for a table that it believes to be empty. Parameters: tick, site time, for the log source and user, then arrays
+ * of ids and of each column.
+ */
+function upsertStatement(table: EntityTable, logged: boolean): Statement {
+  const ofTable = statements.get(table) ?? new Map<boolean, Statement>();
+  statements.set(table, ofTable);
+  const found = ofTable.get(logged);
+  if (found !== undefined) return found;
+  const fields = [...scalarFields(table).values()];
+  const columns = fields.flatMap((field) =>
+    field.columns.map((column) => ({ ...column, stamp: field.name })),
+  );
   const names = columns.map((column) => column.name).join(', ');
-  const recordColumns = columns.map((column) => `${column.name} ${column.sqlType}`).join(', ');
-  const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
+  const first = logged ? 6 : 3;
+  const arrays = [
+    `$${first}::bigint[]`,
+    ...columns.map(({ sqlType }, at) => `$${first + 1 + at}::${sqlType}[]`),
+  ];
   const sets = columns.map(
     ({ name, stamp }) =>
-      `${name} = case when t._stamps is null or coalesce((t._stamps->>${literal(stamp)})::bigint, 0) < excluded._fetched_tick
+      `${name} = case when t._stamps is null or coalesce((t._stamps->>${literal(stamp)})::bigint, 0) < $1
         then excluded.${name} else t.${name} end`,
   );
-  const { rows } = await tx.query<{ id: string }>({
-    text: `insert into ${table.sqlName} as t (id, ${names}, _fetched_tick, _site_time)
-      select id, ${names}, $2, $3 from jsonb_to_recordset($1::jsonb) as r(id bigint, ${recordColumns}) order by id
+  const input = `input as (select * from unnest(${arrays.join(', ')}) as r(id, ${names}))`;
+  const known = `known as materialized (
+      select * from ${table.sqlName} where id = any($${first}::bigint[]) order by id for update)`;
+  const source = logged
+    ? `select i.id, ${columns.map(({ name }) => `i.${name}`).join(', ')}, $1::bigint, $2::timestamptz
+        from input i full join known k on k.id = i.id
+        where k.id is null or k._fetched_tick < $1 order by i.id`
+    : `select i.*, $1::bigint, $2::timestamptz from input i order by i.id`;
+  const upsert = `insert into ${table.sqlName} as t (id, ${names}, _fetched_tick, _site_time)
+      ${source}
       on conflict (id) do update set ${sets.join(', ')},
         _stamps = case when t._stamps is null then null else (
-          select jsonb_object_agg(key, value) from jsonb_each(t._stamps) where value::bigint > excluded._fetched_tick) end,
-        _fetched_tick = excluded._fetched_tick,
-        _site_time = greatest(t._site_time, excluded._site_time)
-      where t._fetched_tick < excluded._fetched_tick
-      returning t.id`,
-    values: [JSON.stringify(records), fetched.tick, fetched.siteTime],
-  });
-  return rows.map((row) => Number(row.id));
+          select jsonb_object_agg(key, value) from jsonb_each(t._stamps) where value::bigint > $1) end,
+        _fetched_tick = $1, _site_time = greatest(t._site_time, excluded._site_time)
+      where t._fetched_tick < $1
+      returning t.*, t.xmax <> '0'::xid as _was_there`;
+  const result = `select m.id, case when m._stamps is not null
+      then (select array_agg(key) from jsonb_object_keys(m._stamps) key) end as later`;
+  const log = logSteps(table, fields);
+  const text = logged
+    ? `with ${input}, ${known}, merged as (${upsert}), ${log.differing}, logged as (${log.insert})
+      ${result}, k.id is null as appeared, k.id is null and m._was_there as raced
+      from merged m full join known k on k.id = m.id where coalesce(m.id, 0) > 0`
+    : `with ${input}, merged as (${upsert}) ${result}, false as appeared, false as raced from merged m`;
+  const made = statement('merge', text);
+  ofTable.set(logged, made);
+  return made;
+}
+
+/** Leaves room for a suffix in a name that PostgreSQL cuts at 63 bytes. */
+const NAME_MAX = 55;
+
+/** A row that was not there is logged as one change of `_row`; of others each field that differs. */
+function logSteps(
+  table: EntityTable,
+  fields: readonly ScalarField[],
+): { readonly differing: string; readonly insert: string } {
+  const columns = fields.flatMap((field) => field.columns.map(({ name }) => name));
+  const both = columns.map((name) => `k.${name} as ${before(name)}, m.${name}`);
+  const entry = `$1::bigint, ${literal(table.type)}, d.id`;
+  const who = '$3::text, $4::text, $5::bigint';
+  const changes = fields.map(
+    (field) =>
+      `select ${entry}, ${literal(field.name)}, ${field.wireSql('d', before)}, ${field.wireSql('d')}, ${who}
+       from differing d where not d.appeared and (${field.differsSql('d', 'd', before)})`,
+  );
+  return {
+    differing: `differing as materialized (
+      select m.id, k.id is null as appeared, ${both.join(', ')} from merged m full join known k on k.id = m.id
+      where coalesce(m.id, 0) > 0 and (k.id is null or ${fields.map((field) => field.differsSql('k', 'm')).join(' or ')}))`,
+    insert: `insert into understudy.data_update
+        (tick, entity_type, entity_id, field, old, new, source, user_type, user_id)
+      ${changes.join(' union all ')}
+      union all select ${entry}, '_row', null, 'true'::jsonb, ${who}
+      from differing d where d.appeared`,
+  };
+}
+
+/** Name of a column's value before the merge; quoted names stay quoted. */
+function before(name: string): string {
+  const bare = name.startsWith('"') ? name.slice(1, -1) : name;
+  return `"${bare.slice(0, NAME_MAX)} before"`;
 }
 
 /** The links in a wire value; anything else in it is left out. */
@@ -126,60 +210,32 @@ export function linksOf(value: Json | undefined): readonly EntityLink[] {
   return Array.isArray(value) ? (value.filter(isEntityRef) as unknown as EntityLink[]) : [];
 }
 
-async function replaceLinks(
-  tx: Queryable,
-  linksTable: string,
-  entityIds: readonly number[],
-  links: readonly { entity_id: number; target_type: string; target_id: number }[],
-  tick: number,
-): Promise<void> {
-  if (entityIds.length === 0) return;
-  await tx.query(
-    `with fetched as (
-       select * from jsonb_to_recordset($2::jsonb) as r(entity_id bigint, target_type text, target_id bigint))
-     delete from ${linksTable} l
-     where l.entity_id = any($1::bigint[]) and (l._tick is null or l._tick < $3)
-       and not exists (select from fetched f
-         where f.entity_id = l.entity_id and f.target_type = l.target_type and f.target_id = l.target_id)`,
-    [entityIds, JSON.stringify(links), tick],
-  );
-  if (links.length === 0) return;
-  await tx.query(
-    `insert into ${linksTable} as l (entity_id, target_type, target_id, _removed)
-     select distinct entity_id, target_type, target_id, false
-     from jsonb_to_recordset($1::jsonb) as r(entity_id bigint, target_type text, target_id bigint)
-     on conflict (entity_id, target_type, target_id) do update set _removed = false, _tick = null
-     where l._tick < $2`,
-    [JSON.stringify(links), tick],
-  );
-}
-
 /** Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves. */
-function targetsSeen(table: EntityTable, { rows, tick }: FetchedRows): readonly LinkTarget[] {
+function targetsSeen(table: EntityTable, rows: FetchedRows['rows'], tick: number): readonly LinkTarget[] {
   const targets: LinkTarget[] = [];
-  const see = (link: EntityLink): void => {
-    targets.push({
-      type: link.type,
-      id: link.id,
-      active: true,
-      tick,
-      ...(link.name === undefined ? {} : { name: link.name }),
-    });
+  const see = ({ type, id, name }: EntityLink): void => {
+    targets.push(
+      name === undefined ? { type, id, active: true, tick } : { type, id, name, active: true, tick },
+    );
   };
-  for (const { row, active } of rows) {
-    for (const [name, storage] of table.fields) {
-      const value = row[name];
-      if (storage.kind === 'link' && isEntityRef(value)) see(value as unknown as EntityLink);
-      if (storage.kind === 'links') for (const link of linksOf(value)) see(link);
+  for (const [field, storage] of table.fields) {
+    if (storage.kind === 'link') {
+      for (const { row } of rows) {
+        const value = row[field];
+        if (isEntityRef(value)) see(value as unknown as EntityLink);
+      }
     }
+    if (storage.kind === 'links')
+      for (const { row } of rows) for (const link of linksOf(row[field])) see(link);
+  }
+  const { type } = table;
+  for (const { row, active } of rows) {
     const name = row['cached_display_name'];
-    targets.push({
-      type: table.type,
-      id: row.id,
-      active,
-      tick,
-      ...(typeof name === 'string' ? { name } : {}),
-    });
+    targets.push(
+      typeof name === 'string'
+        ? { type, id: row.id, name, active, tick }
+        : { type, id: row.id, active, tick },
+    );
   }
   return targets;
 }

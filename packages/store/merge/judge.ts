@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { EntityRef, Json } from '@understudy/domain/entity';
+import type { Json } from '@understudy/domain/entity';
 
 /** What the replica knows of one value of a row. */
 export interface KnownField {
@@ -8,17 +8,12 @@ export interface KnownField {
   readonly stamp: number;
   /** Tick of the row's last complete fetch. */
   readonly fetchedTick: number;
-  /** The site's clock at that fetch. */
-  readonly siteTime: Date | null;
+  /** The site's clock at that fetch, milliseconds. */
+  readonly siteTime: number | null;
 }
 
 /** What an event or write says of one value of a row. */
 export interface FieldChange {
-  /** Name of the value within the row. */
-  readonly key: string;
-  readonly field: string;
-  /** For a link of a list. */
-  readonly target?: EntityRef;
   readonly value: Json;
   readonly tick: number;
   /** When it happened by the site's clock; null: it is certain. */
@@ -32,15 +27,19 @@ export type Verdict = 'apply' | 'keep' | 'doubt';
 /** The site's clock is read from HTTP dates and event times, both to the second. */
 const CLOCK_RESOLUTION_MS = 1_000;
 
+export function isSame(a: Json, b: Json): boolean {
+  return a === b || (typeof a === 'object' && typeof b === 'object' && isDeepStrictEqual(a, b));
+}
+
 /** Decides what becomes of a change; the rules are the design's (see "Time: one logical clock"). */
 export function judge(known: KnownField, change: FieldChange): Verdict {
   if (change.tick <= known.stamp || change.tick <= known.fetchedTick) return 'keep';
   if (change.latest)
     return typeof known.value === 'string' && known.value >= String(change.value) ? 'keep' : 'apply';
-  if (isDeepStrictEqual(known.value, change.value)) return 'apply';
+  if (isSame(known.value, change.value)) return 'apply';
   const mayBeContained =
     change.siteTime !== null &&
     known.siteTime !== null &&
-    change.siteTime.getTime() <= known.siteTime.getTime() + CLOCK_RESOLUTION_MS;
+    change.siteTime.getTime() <= known.siteTime + CLOCK_RESOLUTION_MS;
   return mayBeContained ? 'doubt' : 'apply';
 }

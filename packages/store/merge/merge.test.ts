@@ -27,6 +27,7 @@ types:
   Tag: { name: text }
 `);
 const CONNECTIONS = 4;
+const ORIGIN = { source: 'scan', logged: true } as const;
 
 let db: Database;
 let dropDatabase: () => Promise<void>;
@@ -191,10 +192,10 @@ async function tell(telling: Telling): Promise<readonly number[]> {
         row: rowOf(state, IDS[at] ?? 0),
         active: state.active,
       }));
-      await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows });
+      await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows, origin: ORIGIN });
       return [];
     }
-    const { doubtful, missing } = await mergeChanges(tx, table, telling.changes);
+    const { doubtful, missing } = await mergeChanges(tx, table, telling.changes, ORIGIN);
     return [...doubtful, ...missing];
   });
 }
@@ -256,7 +257,9 @@ async function check(
   { moments, perSecond, batchSize, places }: typeof history extends fc.Arbitrary<infer T> ? T : never,
   atOnce: number,
 ): Promise<void> {
-  await db.pool.query(`truncate ${table.sqlName}, ${linksTable()}, understudy.link_target`);
+  await db.pool.query(
+    `truncate ${table.sqlName}, ${linksTable()}, understudy.link_target, understudy.data_update`,
+  );
   const { end, told } = happen(moments, perSecond);
   const [first, ...rest] = split(told, batchSize);
   assert(first);
@@ -274,6 +277,42 @@ async function check(
   for (const [at, shot] of IDS.entries()) {
     if (!doubts.has(shot)) assert.deepEqual(rows.get(shot), end[at], `Shot ${shot}`);
   }
+  await assertLogTells(rows);
+}
+
+/**
+ * The data-update log undone from its end: each entry must end where the next one of its value began, and before the
+ * first one no row is there.
+ */
+async function assertLogTells(rows: ReadonlyMap<number, ShotState>): Promise<void> {
+  const states = new Map<number, Record<string, unknown>>(
+    [...rows].map(([shot, state]) => [shot, { ...state }]),
+  );
+  const { rows: log } = await db.pool.query<{ entity_id: string; field: string; old: unknown; new: unknown }>(
+    'select entity_id, field, old, new from understudy.data_update order by seq desc',
+  );
+  const linkId = (value: unknown): number | null => (value as { id: number } | null)?.id ?? null;
+  for (const { entity_id, field, old, new: now } of log) {
+    const shot = Number(entity_id);
+    const state = states.get(shot);
+    assert(state, `nothing is told of ${shot} before it appeared`);
+    if (field === '_row') states.delete(shot);
+    else if (field === 'tags') {
+      const tags = state['tags'] as number[];
+      const [gone, come] = [linkId(old), linkId(now)];
+      if (come !== null) assert(tags.includes(come), 'what came is there');
+      if (gone !== null) assert(!tags.includes(gone), 'what went is not');
+      const others = tags.filter((tag) => tag !== come);
+      state['tags'] = gone === null ? others : [...others, gone];
+    } else {
+      const name = field === '_active' ? 'active' : field;
+      const [before, after] = field === 'sequence' ? [linkId(old), linkId(now)] : [old, now];
+      assert.deepEqual(state[name], after, `${field} ends where the next change begins`);
+      assert.notDeepEqual(before, after, 'only what changes is logged');
+      state[name] = before;
+    }
+  }
+  assert.deepEqual([...states.keys()], []);
 }
 
 test('told in any order, in any batches, once or twice, rows end as the site has them or are in doubt', async () => {
@@ -293,7 +332,9 @@ test('told by several at the same time, the same', async () => {
 test('a history told in its order leaves no doubt and no difference', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(edit, { maxLength: 12 }), async (edits) => {
-      await db.pool.query(`truncate ${table.sqlName}, ${linksTable()}, understudy.link_target`);
+      await db.pool.query(
+        `truncate ${table.sqlName}, ${linksTable()}, understudy.link_target, understudy.data_update`,
+      );
       // Seconds after the fetch: nothing can be contained in it already.
       const pause: Moment[] = [{ kind: 'poll' }, { kind: 'poll' }, { kind: 'poll' }];
       const { end, told } = happen(

@@ -1,5 +1,9 @@
+import type { Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
+import { literal, scalarFields } from './columns.ts';
+import { type Origin, UNLOGGED } from './origin.ts';
+import { logUpdates, ROW } from './update-log.ts';
 
 /** Rows in an id range that a scan of it, with the given tick, did not find alive or retired. */
 export async function vanishedCandidates(
@@ -19,16 +23,21 @@ export async function vanishedCandidates(
   return rows.map((row) => Number(row.id));
 }
 
-/** Removes rows that the site no longer has at all, unless something newer than `tick` was heard of them. */
+/**
+ * Removes rows that the site no longer has at all, unless something newer than `tick` was heard of them. The log keeps
+ * all their values.
+ */
 export async function removeVanished(
   tx: Queryable,
   table: EntityTable,
   ids: readonly number[],
   tick: number,
+  origin: Origin = UNLOGGED,
 ): Promise<void> {
   if (ids.length === 0) return;
-  const { rows } = await tx.query<{ id: string }>(
-    `delete from ${table.sqlName} where id = any($1::bigint[]) and _fetched_tick < $2 returning id`,
+  const { rows } = await tx.query<{ id: string; values: Json }>(
+    `delete from ${table.sqlName} d where id = any($1::bigint[]) and _fetched_tick < $2
+     returning id, ${origin.logged ? rowSql(table) : 'null'} as values`,
     [ids, tick],
   );
   const removed = rows.map((row) => row.id);
@@ -36,9 +45,45 @@ export async function removeVanished(
     if (storage.kind === 'links')
       await tx.query(`delete from ${storage.table} where entity_id = any($1::bigint[])`, [removed]);
   }
+  if (origin.logged) {
+    const { source, user = null } = origin;
+    await logUpdates(
+      tx,
+      rows.map((row) => ({
+        type: table.type,
+        id: Number(row.id),
+        field: ROW,
+        old: row.values,
+        new: null,
+        tick,
+        source,
+        eventId: null,
+        user,
+      })),
+    );
+  }
   await tx.query(
     `update understudy.link_target set active = false, _tick = $3
      where entity_type = $1 and entity_id = any($2::bigint[]) and _tick < $3`,
     [table.type, removed, tick],
   );
+}
+
+/** PostgreSQL takes at most 100 arguments to a function, two for each field here. */
+const FIELDS_AT_ONCE = 40;
+
+/** SQL of a whole row `d` as jsonb, lists of links with it. */
+function rowSql(table: EntityTable): string {
+  const parts = [...scalarFields(table).values()].map(
+    (field) => `${literal(field.name)}, ${field.wireSql('d')}`,
+  );
+  for (const [name, storage] of table.fields) {
+    if (storage.kind === 'links')
+      parts.push(`${literal(name)}, (select coalesce(jsonb_agg(jsonb_build_object('type', target_type, 'id', target_id)
+        order by target_type, target_id), '[]'::jsonb) from ${storage.table} l where l.entity_id = d.id and not l._removed)`);
+  }
+  const objects: string[] = [];
+  for (let at = 0; at < parts.length; at += FIELDS_AT_ONCE)
+    objects.push(`jsonb_build_object(${parts.slice(at, at + FIELDS_AT_ONCE).join(', ')})`);
+  return objects.join(' || ');
 }

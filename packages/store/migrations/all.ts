@@ -1,5 +1,6 @@
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
+import { DataUpdates } from './data-updates.ts';
 import { Generations } from './generations.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
 import { UnmergedWrites } from './unmerged-writes.ts';
@@ -11,4 +12,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-unmerged-writes', class: UnmergedWrites },
   { name: '2026-11-generations', class: Generations },
   { name: '2026-11-control-messages', class: ControlMessages },
+  { name: '2026-11-data-updates', class: DataUpdates },
 ];
