@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -140,6 +142,8 @@ export interface Api {
   readonly sandbox: Sandbox;
   readonly replica: Replica;
   readonly logged: readonly string[];
+  /** Runs the understudy command over this replica and site. */
+  understudy(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Sets how long ago the event log was last polled, and keeps it so. */
   polled(agoMs: number): Promise<void>;
   stop(): Promise<void>;
@@ -243,6 +247,26 @@ export async function startApi(
     sandbox: site.sandbox,
     replica,
     logged,
+    understudy: async (...args) => {
+      const child = spawn(process.execPath, ['packages/cli/main.ts', ...args], {
+        cwd: ROOT,
+        env: {
+          ...process.env,
+          DATABASE_URL: database.url,
+          UNDERSTUDY_SITE_URL: site.url,
+          UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
+          UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
+        },
+      });
+      const output = { stdout: '', stderr: '' };
+      for (const name of ['stdout', 'stderr'] as const) {
+        child[name].setEncoding('utf8').on('data', (text: string) => {
+          output[name] += text;
+        });
+      }
+      const [code] = (await once(child, 'close')) as [number];
+      return { code, ...output };
+    },
     polled: async (ms) => {
       agoMs = ms;
       await polled();

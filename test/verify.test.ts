@@ -1,8 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
-import { ROOT } from '@understudy/harness/child-process';
 import type { EntityDifference } from '@understudy/pipeline/verify/entity-state';
 import { verifyType } from '@understudy/pipeline/verify/verify-type';
 import { type Api, startApi } from './api-rig.ts';
@@ -59,7 +56,7 @@ describe('verify', () => {
     assert.equal(of(999999)?.kind, 'extra');
     const wrongName = differences.find(({ fields }) => fields['project'] !== undefined);
     assert.deepEqual(wrongName?.fields['project']?.replica, { type: 'Project', id: 1, name: 'wrong' });
-    const { code, stdout, stderr } = await understudy(
+    const { code, stdout, stderr } = await api.understudy(
       'verify',
       '--types',
       'Shot',
@@ -76,26 +73,4 @@ describe('verify', () => {
     );
     assert.equal(rows.length, differences.length);
   });
-
-  /** Runs the command against this rig. */
-  async function understudy(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-    const child = spawn(process.execPath, ['packages/cli/main.ts', ...args], {
-      cwd: ROOT,
-      env: {
-        ...process.env,
-        DATABASE_URL: api.databaseUrl,
-        UNDERSTUDY_SITE_URL: api.siteUrl,
-        UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
-        UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
-      },
-    });
-    const output = { stdout: '', stderr: '' };
-    for (const name of ['stdout', 'stderr'] as const) {
-      child[name].setEncoding('utf8').on('data', (text: string) => {
-        output[name] += text;
-      });
-    }
-    const [code] = (await once(child, 'close')) as [number];
-    return { code, ...output };
-  }
 });

@@ -27,6 +27,8 @@ export async function planFullScan(
     readonly fields?: ReadonlyMap<string, readonly string[]>;
     readonly chunkSize: number;
     readonly reason: string;
+    /** Only entities of these projects; such a scan finds nothing that vanished. */
+    readonly projectIds?: readonly number[];
   },
 ): Promise<number> {
   const chunks: NewChunk[] = [];
@@ -38,7 +40,9 @@ export async function planFullScan(
       chunks.push({ type, fromId, toId, ...(fields === undefined ? {} : { fields }) });
     }
   }
-  return replica.db.transaction((tx) => createScan(tx, { kind: 'full', reason: options.reason }, chunks));
+  const { reason, projectIds } = options;
+  const scan = { kind: 'full' as const, reason, ...(projectIds === undefined ? {} : { projectIds }) };
+  return replica.db.transaction((tx) => createScan(tx, scan, chunks));
 }
 
 /** Plans a scan of what changed since (and until) a time: one chunk for each type. @returns the scan's id. */
@@ -50,6 +54,7 @@ export async function planTimeScan(
     readonly since: Date;
     readonly until?: Date;
     readonly reason: string;
+    readonly projectIds?: readonly number[];
   },
 ): Promise<number> {
   const chunks = options.types.map((type) => ({ type, fromId: 1, toId: Number.MAX_SAFE_INTEGER }));

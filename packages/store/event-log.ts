@@ -67,21 +67,6 @@ export async function unappliedEvents(
   return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
 }
 
-/** Events after an id, lowest first, with what became of them. */
-export async function eventsAfter(
-  q: Queryable,
-  id: number,
-  limit: number,
-): Promise<
-  readonly { readonly entry: EventLogEntry; readonly state: string; readonly error: string | null }[]
-> {
-  const { rows } = await q.query<{ entry: EventLogEntry; state: string; error: string | null }>(
-    'select entry, state, error from understudy.event_log where id > $1 order by id limit $2',
-    [id, limit],
-  );
-  return rows;
-}
-
 /** Lets parked events be applied again. @returns how many there were. */
 export async function retryParked(q: Queryable): Promise<number> {
   const { rowCount } = await q.query(

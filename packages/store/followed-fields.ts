@@ -91,7 +91,7 @@ async function changeVersion(tx: Queryable): Promise<void> {
 export async function serveScanned(tx: Queryable, scanId: number, type: string): Promise<number> {
   const { rowCount } = await tx.query(
     `update understudy.followed_field f set served_at = now() from understudy.scan s
-     where s.id = $1 and s.kind = 'full' and f.entity_type = $2 and f.served_at is null and f.since_epoch <= s.epoch
+     where s.id = $1 and s.kind = 'full' and s.project_ids is null and f.entity_type = $2 and f.served_at is null and f.since_epoch <= s.epoch
        and not exists (select from understudy.scan_chunk c
          where c.scan_id = s.id and c.entity_type = $2 and c.state = 'open')
        and exists (select from understudy.scan_chunk c
@@ -122,7 +122,8 @@ export async function fieldsUnderScan(q: Queryable): Promise<ReadonlySet<string>
   const { rows } = await q.query<{ name: string }>(
     `select distinct f.entity_type || '.' || f.field as name from understudy.followed_field f
      join understudy.scan_chunk c on c.entity_type = f.entity_type and (c.fields is null or f.field = any(c.fields))
-     join understudy.scan s on s.id = c.scan_id and s.kind = 'full' and s.finished_at is null and f.since_epoch <= s.epoch
+     join understudy.scan s on s.id = c.scan_id and s.kind = 'full' and s.project_ids is null
+       and s.finished_at is null and f.since_epoch <= s.epoch
      where f.served_at is null`,
   );
   return new Set(rows.map((row) => row.name));

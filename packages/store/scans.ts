@@ -13,6 +13,16 @@ export interface ScanChunk {
   readonly until: Date | null;
   /** Fields that are fetched; null: every one that is followed. */
   readonly fields: readonly string[] | null;
+  /** Only entities of these projects; null: all. */
+  readonly projectIds: readonly number[] | null;
+}
+
+export interface NewScan {
+  readonly kind: ScanKind;
+  readonly reason: string;
+  readonly since?: Date;
+  readonly until?: Date;
+  readonly projectIds?: readonly number[];
 }
 
 export interface NewChunk {
@@ -24,15 +34,11 @@ export interface NewChunk {
 }
 
 /** Records a scan and its chunks. @returns its id. */
-export async function createScan(
-  tx: Queryable,
-  scan: { readonly kind: ScanKind; readonly reason: string; readonly since?: Date; readonly until?: Date },
-  chunks: readonly NewChunk[],
-): Promise<number> {
+export async function createScan(tx: Queryable, scan: NewScan, chunks: readonly NewChunk[]): Promise<number> {
   const { rows } = await tx.query<{ id: string }>(
-    `insert into understudy.scan (kind, reason, since, until, epoch)
-     values ($1, $2, $3, $4, (select epoch from understudy.schema_state)) returning id`,
-    [scan.kind, scan.reason, scan.since ?? null, scan.until ?? null],
+    `insert into understudy.scan (kind, reason, since, until, project_ids, epoch)
+     values ($1, $2, $3, $4, $5, (select epoch from understudy.schema_state)) returning id`,
+    [scan.kind, scan.reason, scan.since ?? null, scan.until ?? null, scan.projectIds ?? null],
   );
   const id = Number(rows[0]?.id);
   await tx.query(
@@ -54,10 +60,11 @@ interface ChunkRow {
   readonly since: Date | null;
   readonly until: Date | null;
   readonly fields: readonly string[] | null;
+  readonly project_ids: readonly string[] | null;
 }
 
 const CHUNK_COLUMNS =
-  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, c.fields';
+  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, c.fields, s.project_ids';
 
 function chunkFrom(row: ChunkRow): ScanChunk {
   return {
@@ -70,6 +77,7 @@ function chunkFrom(row: ChunkRow): ScanChunk {
     since: row.since,
     until: row.until,
     fields: row.fields,
+    projectIds: row.project_ids?.map(Number) ?? null,
   };
 }
 
@@ -143,4 +151,40 @@ export async function extendChunk(q: Queryable, id: number, ttlMs: number): Prom
     `update understudy.scan_chunk set claimed_until = now() + make_interval(secs => $2::double precision / 1000) where id = $1`,
     [id, ttlMs],
   );
+}
+
+/** How far a scan is. */
+export interface ScanProgress {
+  readonly chunks: number;
+  readonly chunksDone: number;
+  readonly rows: number;
+  readonly finished: boolean;
+  /** Of chunks that failed and are tried again. */
+  readonly errors: readonly string[];
+}
+
+/** @returns null for a scan that does not exist, or no longer does. */
+export async function scanProgress(q: Queryable, id: number): Promise<ScanProgress | null> {
+  const { rows } = await q.query<{
+    finished_at: Date | null;
+    chunks: string;
+    done: string;
+    rows: string;
+    errors: string[] | null;
+  }>(
+    `select s.finished_at, count(c.id) as chunks, count(*) filter (where c.state = 'done') as done,
+       coalesce(sum(c.row_count), 0) as rows,
+       array_agg(distinct c.error) filter (where c.error is not null) as errors
+     from understudy.scan s left join understudy.scan_chunk c on c.scan_id = s.id where s.id = $1 group by s.id`,
+    [id],
+  );
+  const [row] = rows;
+  if (row === undefined) return null;
+  return {
+    chunks: Number(row.chunks),
+    chunksDone: Number(row.done),
+    rows: Number(row.rows),
+    finished: row.finished_at !== null,
+    errors: row.errors ?? [],
+  };
 }

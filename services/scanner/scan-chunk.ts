@@ -11,17 +11,26 @@ import { nextTick } from '@understudy/store/tick';
 /** How many rows that a scan did not find are asked for at once. */
 const VANISHED_PAGE = 200;
 
-/** The site writes times to the second. */
-const wireTime = (date: Date): string => `${date.toISOString().slice(0, 19)}Z`;
+const SECOND_MS = 1_000;
 
-/** What of the chunk's ids is asked for: everything in a full scan, else what changed in the span. */
-function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | undefined {
-  // A type without updated_at gives no other way than to read all of it.
-  if (chunk.kind === 'full' || !table.fields.has('updated_at')) return undefined;
+/** The site writes times to the second: what happened within the second of a bound belongs to the span. */
+const wireTime = (date: Date, seconds: -1 | 1): string =>
+  `${new Date(date.getTime() + seconds * SECOND_MS).toISOString().slice(0, 19)}Z`;
+
+/** What of the chunk's ids is asked for, or null: everything. */
+function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | null {
   const conditions = [];
-  if (chunk.since !== null) conditions.push(leaf('updated_at', 'greater_than', wireTime(chunk.since)));
-  if (chunk.until !== null) conditions.push(leaf('updated_at', 'less_than', wireTime(chunk.until)));
-  return and(...conditions);
+  // A type without updated_at gives no other way than to read all of it.
+  if (chunk.kind !== 'full' && table.fields.has('updated_at')) {
+    if (chunk.since !== null) conditions.push(leaf('updated_at', 'greater_than', wireTime(chunk.since, -1)));
+    if (chunk.until !== null) conditions.push(leaf('updated_at', 'less_than', wireTime(chunk.until, 1)));
+  }
+  if (chunk.projectIds !== null) {
+    if (chunk.type === 'Project') conditions.push(leaf('id', 'in', ...chunk.projectIds));
+    else if (table.fields.get('project')?.kind === 'link')
+      conditions.push(leaf('project', 'in', ...chunk.projectIds.map((id) => ({ type: 'Project', id }))));
+  }
+  return conditions.length === 0 ? null : and(...conditions);
 }
 
 export interface ScanOptions {
@@ -61,7 +70,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
       toId: chunk.toId,
       returnOnly,
       pageSize: options.pageSize,
-      ...(filters === undefined ? {} : { filters }),
+      ...(filters === null ? {} : { filters }),
     };
     for await (const page of site.readAllById(request, { priority: 'scan' })) {
       const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
@@ -75,7 +84,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
       tick = await nextTick(db.pool);
     }
   }
-  if (filters === undefined) {
+  if (filters === null) {
     const range = { fromId: chunk.fromId, toId: chunk.toId, seenIds, tick: startTick };
     const gone = await vanishedCandidates(db.pool, table, range);
     for (let at = 0; at < gone.length; at += VANISHED_PAGE) {

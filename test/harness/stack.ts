@@ -25,6 +25,8 @@ export interface Stack {
   readonly readerUrl: string;
   readonly databaseUrl: string;
   process(name: ServiceName): ProductProcess;
+  /** One more instance of a service, not started yet; ended with the others. */
+  another(name: ServiceName): ProductProcess;
   restartPostgres(): Promise<void>;
   /** Forgets every job: FLUSHALL of Redis, or the queue's tables emptied. */
   wipeQueue(): Promise<void>;
@@ -100,8 +102,9 @@ export async function startStack(options: {
     if (found === undefined) throw new Error(`no service ${name}`);
     return found;
   };
+  const others: ProductProcess[] = [];
   const stop = async (): Promise<void> => {
-    await Promise.all([...processes.values()].reverse().map((child) => child.end('SIGKILL')));
+    await Promise.all([...others, ...processes.values()].reverse().map((child) => child.end('SIGKILL')));
     await redis?.stop();
     await postgres.stop();
   };
@@ -110,6 +113,11 @@ export async function startStack(options: {
     readerUrl,
     databaseUrl: postgres.url,
     process: processOf,
+    another: (name) => {
+      const other = new ProductProcess(name, [process.execPath, `services/${name}/main.ts`], env);
+      others.push(other);
+      return other;
+    },
     restartPostgres: () => postgres.restart(),
     wipeQueue: async () => {
       if (redis !== undefined) return redis.flush();

@@ -2,6 +2,8 @@ import type { Command } from 'commander';
 import type { CommandLine } from '../command-line.ts';
 import { registerConfig } from './config.ts';
 import { registerCtl } from './ctl.ts';
+import { registerEvents } from './events.ts';
+import { registerScan } from './scan.ts';
 import { registerStatus } from './status.ts';
 import { registerVerify } from './verify.ts';
 
@@ -11,7 +13,9 @@ export type RegisterCommand = (program: Command, line: CommandLine) => void;
 /** Every subcommand, in the order of `--help`. Add one here and write it in a file of its own. */
 export const COMMANDS: readonly RegisterCommand[] = [
   registerStatus,
+  registerScan,
   registerVerify,
+  registerEvents,
   registerCtl,
   registerConfig,
 ];

@@ -2,6 +2,7 @@ import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
 import { Generations } from './generations.ts';
+import { ScanProjects } from './scan-projects.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
 import { UnmergedWrites } from './unmerged-writes.ts';
 
@@ -13,4 +14,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-generations', class: Generations },
   { name: '2026-11-control-messages', class: ControlMessages },
   { name: '2026-11-data-updates', class: DataUpdates },
+  { name: '2026-11-scan-projects', class: ScanProjects },
 ];
