@@ -18,7 +18,10 @@ export const INFO = {
 /** `info`, the one call without credentials (protocol §2). */
 function info({ faults }: Sandbox): Json {
   const method = faults.sso ? 'saml2' : faults.identity ? 'oxygen' : 'default';
-  return { ...INFO, user_authentication_method: method };
+  const direct = faults.directUploads
+    ? { s3_uploads_enabled: true, s3_direct_uploads_enabled: true, s3_enabled_upload_types: { '*': ['*'] } }
+    : {};
+  return { ...INFO, ...direct, user_authentication_method: method };
 }
 
 /** Answers one call of the JSON API. @throws SandboxFault */

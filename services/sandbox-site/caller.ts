@@ -9,6 +9,8 @@ import { type MediaValues, SiteView } from './site-view.ts';
 export interface Site {
   readonly data: SiteData;
   readonly log: EventLog;
+  /** How image and url values are shown. */
+  readonly mediaValues: (imagesAsUrls: boolean) => MediaValues;
 }
 
 /** Who makes one call, and what they may. */
@@ -31,8 +33,9 @@ export class Caller {
   }
 
   /** The site as the caller sees it while a method is answered. */
-  view(method: string, media: MediaValues | null = null): SiteView {
+  view(method: string, imagesAsUrls = true): SiteView {
     const { rules, now, actor } = this;
+    const media = this.#site.mediaValues(imagesAsUrls);
     return new SiteView(this.#site.data, { method, user: actor.user, rules, now, media });
   }
 }

@@ -23,6 +23,17 @@ const everyFault = z.object({
   /** Whether passwords are refused because of single sign-on, or of Autodesk Identity (protocol §1.3). */
   sso: z.boolean(),
   identity: z.boolean(),
+  /** How long a signed link to a file is good. */
+  linkLifetimeMs: z.number().min(0),
+  /** How long it takes until an uploaded thumbnail is ready. */
+  thumbnailMs: z.number().min(0).max(600_000),
+  /** Whether files can be uploaded straight to the storage (protocol §2, §5.10). */
+  directUploads: z.boolean(),
+  /** Whether a file is served to a session's cookie alone, even where clients never send it (protocol §5.10). */
+  requireCookie: z.boolean(),
+  /** Ids of attachments whose malware scan is under way, and of those that it found bad. */
+  scanning: z.array(z.number().int()),
+  quarantined: z.array(z.number().int()),
   /** How long a session token lives unused. */
   sessionLifetimeMs: z.number().min(0),
 });
@@ -45,5 +56,11 @@ export const NO_FAULTS: Faults = {
   twoFactor: [],
   sso: false,
   identity: false,
+  linkLifetimeMs: 900_000,
+  thumbnailMs: 10_000,
+  directUploads: false,
+  requireCookie: false,
+  scanning: [],
+  quarantined: [],
   sessionLifetimeMs: 24 * 3_600_000,
 };

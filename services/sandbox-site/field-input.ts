@@ -66,6 +66,8 @@ export function acceptValue(data: SiteData, type: string, field: SandboxField, v
       if (field.validValues.length > 0 && !field.validValues.includes(value))
         return refuse('Value is not legal.');
       return value;
+    case 'image':
+      return refuse('Value is not legal.');
     case 'serializable':
     case 'jsonb':
     case 'url':

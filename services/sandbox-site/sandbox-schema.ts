@@ -70,7 +70,9 @@ export function entityType(
 ): SandboxType {
   const byName = new Map([...fields].map((item) => [item.name, item]));
   const usual = identifierField(name);
-  const identifier = [usual, 'code', 'name', 'title'].find((candidate) => byName.has(candidate)) ?? usual;
+  const identifier =
+    [usual, 'code', 'name', 'title', 'display_name', 'filename'].find((candidate) => byName.has(candidate)) ??
+    usual;
   return { name, fields: byName, identifier, internal: false, trash: new Set(), ...more };
 }
 

@@ -4,12 +4,18 @@ import { handleApi } from './api.ts';
 import { addDisplayColumns } from './display-columns.ts';
 import { EventLog, wireTime } from './event-log.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
+import { fileRoutes } from './media/file-routes.ts';
+import { MediaStore } from './media/media-store.ts';
+import { mediaValues } from './media/media-values.ts';
+import { Thumbnails } from './media/thumbnails.ts';
+import { uploadRoutes } from './media/upload-routes.ts';
 import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
 import { BORN, seedStudio } from './seed.ts';
 import { Sessions } from './sessions.ts';
 import { SiteData } from './site-data.ts';
+import type { MediaValues } from './site-view.ts';
 import { playOne } from './traffic.ts';
 import { sessionOf } from './web-session.ts';
 
@@ -24,6 +30,8 @@ export interface SandboxOptions {
   /** Writes a second that it makes by itself. */
   readonly writesPerSecond: number;
   readonly latencyMs: number;
+  /** Where uploaded files are kept; null for a temporary folder. */
+  readonly mediaFolder?: string | null;
 }
 
 /** The state that its routes share. */
@@ -32,12 +40,20 @@ export interface Sandbox {
   readonly log: EventLog;
   readonly sessions: Sessions;
   readonly random: Random;
+  readonly media: MediaStore;
+  readonly thumbnails: Thumbnails;
+  /** How image and url values are shown. */
+  readonly mediaValues: (imagesAsUrls: boolean) => MediaValues;
+  /** Where it listens, without a slash at the end. */
+  url: string;
   readonly seed: number;
   faults: Faults;
   writesPerSecond: number;
 }
 
 const BODY_LIMIT_BYTES = 50_000_000;
+/** A client that uploads for minutes keeps its other connection open meanwhile. */
+const KEEP_ALIVE_MS = 600_000;
 const TRAFFIC_TICK_MS = 50;
 
 /** Writes by itself, `writesPerSecond` on average. @returns what stops it. */
@@ -68,16 +84,24 @@ export async function startSandboxSite(
   seedStudio(data, options.scale, random);
   addDisplayColumns(data, { type: 'ApiUser', id: 1 }, wireTime(new Date(BORN)));
   const log: EventLog = new EventLog(data, () => sandbox.faults, random);
+  const media = await MediaStore.open(options.mediaFolder ?? null);
+  const faults = (): Faults => sandbox.faults;
+  const thumbnails = new Thumbnails(() => sandbox.faults.thumbnailMs);
+  const mediaSite = { data, store: media, faults, origin: () => sandbox.url, pending: thumbnails.pending };
   const sandbox: Sandbox = {
     data,
     log,
     sessions: new Sessions(() => sandbox.faults.sessionLifetimeMs),
     random,
+    media,
+    thumbnails,
+    mediaValues: (imagesAsUrls) => mediaValues(mediaSite, imagesAsUrls),
+    url: '',
     seed: options.seed,
     faults: { ...NO_FAULTS, latencyMs: options.latencyMs },
     writesPerSecond: options.writesPerSecond,
   };
-  const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: 60_000 });
+  const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: KEEP_ALIVE_MS });
   app.post('/api3/json', (request, reply) => handleApi(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));
   app.get('/page/schema', async (request, reply) => {
@@ -86,8 +110,11 @@ export async function startSandboxSite(
     return reply.type('text/javascript; charset=utf-8').send(privateSchemaPage(data.schema));
   });
   app.get('/user/login', async (_request, reply) => reply.type('text/html').send('<h1>Log in</h1>'));
+  uploadRoutes(app, sandbox);
+  fileRoutes(app, sandbox);
   adminRoutes(app, sandbox);
   const url = await app.listen({ host: options.host, port: options.port });
+  sandbox.url = url;
   const stopTraffic = playTraffic(sandbox);
   return {
     url,
@@ -95,8 +122,10 @@ export async function startSandboxSite(
     close: async () => {
       stopTraffic();
       log.close();
+      thumbnails.close();
       app.server.closeAllConnections();
       await app.close();
+      await media.close();
     },
   };
 }

@@ -5,6 +5,8 @@ import type { StoredEntity } from './entity-table.ts';
 import type { Actor, EventDraft, EventLog } from './event-log.ts';
 import { wireTime } from './event-log.ts';
 import { acceptValue } from './field-input.ts';
+import { acceptLink } from './media/file-links.ts';
+import { type FileLink, LINK_FIELD } from './media/media-values.ts';
 import type { SandboxField } from './sandbox-schema.ts';
 import type { SiteData } from './site-data.ts';
 import { badData, badRequest } from './site-fault.ts';
@@ -83,11 +85,76 @@ export class WriteTransaction {
     if (!inCreate && (name === 'created_at' || name === 'created_by')) {
       throw badData(`API update() ${entity.type}.${name} is editable on create only.`);
     }
-    const accepted = acceptValue(this.#data, entity.type, field, value);
+    const accepted = this.#accepted(entity, field, value);
     if (DATA_TYPES[field.dataType].storage === 'links') {
       this.#setLinks(entity, field, accepted as unknown as EntityRef[], mode, inCreate);
     } else this.#setValue(entity, field, accepted, inCreate);
+    // Who clears a thumbnail clears the filmstrip too (protocol §3.5).
+    const filmstrip = name === 'image' ? this.#data.field(entity.type, 'filmstrip_image') : undefined;
+    if (filmstrip !== undefined && !inCreate) this.#setValue(entity, filmstrip, null, false);
     if (!inCreate) this.#touch(entity);
+  }
+
+  /** A file that was uploaded: its Attachment, before it is linked to anything. */
+  attach(values: ReadonlyMap<string, Json>, link: FileLink): StoredEntity {
+    const known = [...values].filter(([name]) => this.#data.field('Attachment', name) !== undefined);
+    const attachment = this.create('Attachment', new Map(known));
+    this.#store(attachment, LINK_FIELD, link);
+    const ref = { type: 'Attachment', id: attachment.id };
+    if (this.#data.field('Attachment', 'this_file') !== undefined) this.#store(attachment, 'this_file', ref);
+    return attachment;
+  }
+
+  /** Sets a field to a file. */
+  linkFile(entity: StoredEntity, field: SandboxField, attachmentId: number): void {
+    this.#setValue(entity, field, { type: 'Attachment', id: attachmentId }, false);
+    this.#touch(entity);
+  }
+
+  /** Gives an entity a thumbnail; its id is what the event tells (protocol §6.3). */
+  setThumbnail(entity: StoredEntity, field: string, id: number, isTransient: boolean): void {
+    const before = entity.stored(field);
+    this.#store(entity, field, id);
+    this.#thumbnailEvent(entity, field, before, id, isTransient);
+    this.#touch(entity);
+  }
+
+  thumbnailReady(entity: StoredEntity, field: string, id: number): void {
+    this.#thumbnailEvent(entity, field, null, id, false);
+    this.#touch(entity);
+  }
+
+  #thumbnailEvent(
+    entity: StoredEntity,
+    field: string,
+    before: Json,
+    after: Json,
+    isTransient: boolean,
+  ): void {
+    this.#event('Change', entity, field, {
+      type: 'attribute_change',
+      entity_type: entity.type,
+      entity_id: entity.id,
+      attribute_name: field,
+      field_data_type: 'image',
+      old_value: before,
+      new_value: after,
+      is_transient: isTransient,
+    });
+  }
+
+  /** What is stored of a value that a caller writes; a link to a file becomes an Attachment (protocol §3.5). */
+  #accepted(entity: StoredEntity, field: SandboxField, value: Json): Json {
+    const isFile = field.dataType === 'url' && value !== null && this.#data.schema.has('Attachment');
+    if (!isFile || typeof value === 'string') return acceptValue(this.#data, entity.type, field, value);
+    const link = acceptLink(this.#data, `${entity.type}.${field.name}`, value);
+    const project = entity.type === 'Project' ? entity : entity.stored('project');
+    const values = new Map<string, Json>([
+      ['display_name', link.name],
+      ['filename', link.name],
+    ]);
+    if (isEntityRef(project)) values.set('project', { type: project.type, id: project.id });
+    return { type: 'Attachment', id: this.attach(values, link).id };
   }
 
   /** @returns whether it was alive. */

@@ -12,7 +12,11 @@ export type Method = (sandbox: Sandbox, caller: Caller, payload: unknown) => Jso
 
 /** Every method that needs credentials, by its name on the wire. */
 export const METHODS: Readonly<Record<string, Method>> = {
-  read: (_sandbox, caller, payload) => read(caller.view('read'), payload),
+  read: (_sandbox, caller, payload) => {
+    // Without the flag of newer clients an image is a number (protocol §3.1).
+    const asked = (payload as { api_return_image_urls?: unknown } | null | undefined)?.api_return_image_urls;
+    return read(caller.view('read', asked === true), payload);
+  },
   create: (sandbox, caller, payload) => write(sandbox, caller, 'create', payload),
   update: (sandbox, caller, payload) => write(sandbox, caller, 'update', payload),
   delete: (sandbox, caller, payload) => write(sandbox, caller, 'delete', payload),
