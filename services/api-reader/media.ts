@@ -1,22 +1,39 @@
+import type { Readable } from 'node:stream';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { siteAway } from './errors.ts';
+import { siteAway, writeAnswerLost } from './errors.ts';
+import { REPEAT_STATUSES } from './pass-through.ts';
+import { restSubjects, restWrites } from './rest-writes.ts';
+import { beginSettling, type SettleParts } from './settle-write.ts';
+import { withHead } from './stream-head.ts';
+import { FORM_HEAD_BYTES, formFields, uploadSubjects } from './upload-writes.ts';
 import type { Upstream, UpstreamReply } from './upstream.ts';
 
+export interface MediaParts extends SettleParts {
+  readonly upstream: Upstream;
+}
+
+const UPLOAD = '/upload/*';
+const REST = '/api/*';
 /** Where files are, from the root of the host, and the REST API, which is passed on as it is (protocol §5.10, §7). */
-const PASSED_ON = ['/upload/*', '/file_serve/*', '/thumbnail/*', '/files/*', '/images/*', '/api/*'];
+const PASSED_ON = [UPLOAD, '/file_serve/*', '/thumbnail/*', '/files/*', '/images/*', REST];
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 const SERVER_ERROR = 500;
+/** Larger requests of the REST API are not looked into; what their path names is fetched all the same. */
+const REST_HEAD_BYTES = 1024 * 1024;
+/** Of replies to writes; those to uploads are a few lines. */
+const REPLY_BYTES_MAX = 50_000_000;
 
 /** What the upload endpoints say on failure (protocol §5.10): the client repeats on any HTTP error (§1.4). */
 const uploadFailure = (why: string): string => `0\n${why}\n`;
 
 /**
- * Files in both directions, streamed: nothing is kept in memory or looked into, nor sent twice, cookies go along.
- * A failed upload is told with status 200 and `0…`, since the client sends it again on any error status.
+ * Files in both directions and the REST API, streamed: of a write only the beginning is looked into, to know what it
+ * changes, which is fetched and merged before the reply. Nothing is sent twice; cookies go along. A failed upload is told
+ * with status 200 and `0…`, since the client sends it again on any error status.
  */
-export function media(app: FastifyInstance, upstream: Upstream): void {
+export function media(app: FastifyInstance, parts: MediaParts): void {
   app.register(async (files) => {
     files.removeAllContentTypeParsers();
     files.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -24,46 +41,148 @@ export function media(app: FastifyInstance, upstream: Upstream): void {
       files.route({
         method: [...METHODS],
         url,
-        handler: (request, reply) => passOn(upstream, request, reply, url === '/upload/*'),
+        handler: (request, reply) => {
+          reply.header('x-understudy', `site; reason=${url === REST ? 'rest' : 'media'}`);
+          if (SAFE_METHODS.has(request.method)) return read(parts, request, reply);
+          if (url === UPLOAD) return upload(parts, request, reply);
+          return url === REST ? rest(parts, request, reply) : write(parts, request, reply, bodyOf(request));
+        },
       });
     }
   });
 }
 
-async function passOn(
-  upstream: Upstream,
+const bodyOf = (request: FastifyRequest): Readable | null =>
+  request.body === undefined ? null : request.raw;
+
+const relay = (
+  reply: FastifyReply,
+  answer: UpstreamReply,
+  body: Readable | Buffer = answer.body,
+): FastifyReply => reply.code(answer.statusCode).headers(answer.headers).send(body);
+
+function sendOn(
+  parts: MediaParts,
   request: FastifyRequest,
   reply: FastifyReply,
-  isUpload: boolean,
-): Promise<FastifyReply> {
+  body: Readable | null,
+  isWrite: boolean,
+): Promise<UpstreamReply> {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  const isWrite = !SAFE_METHODS.has(request.method);
-  const failUpload = (why: string): FastifyReply => reply.type('text/plain').send(uploadFailure(why));
-  reply.header('x-understudy', 'site; reason=media');
-  let answer: UpstreamReply;
+  return parts.upstream.send({
+    method: request.method,
+    path: request.url,
+    headers: request.headers,
+    body,
+    requestId: request.id,
+    isWrite,
+    isBudgeted: false,
+    signal: gone.signal,
+  });
+}
+
+async function read(parts: MediaParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   try {
-    answer = await upstream.send({
-      method: request.method,
-      path: request.url,
-      headers: request.headers,
-      body: SAFE_METHODS.has(request.method) || request.body === undefined ? null : request.raw,
-      requestId: request.id,
-      isWrite,
-      isBudgeted: false,
-      signal: gone.signal,
-    });
+    return relay(reply, await sendOn(parts, request, reply, null, false));
   } catch (error) {
-    if (isUpload && isWrite && error instanceof SiteAnswerLost)
-      return failUpload('Understudy: the answer of the site was lost, the upload may have been done');
-    if (isUpload && isWrite && error instanceof SiteUnavailable)
-      return failUpload('Understudy: the site cannot be reached, nothing was uploaded');
-    if (error instanceof SiteAnswerLost || error instanceof SiteUnavailable) throw siteAway('files');
+    if (error instanceof SiteUnavailable) throw siteAway('files');
     throw error;
   }
-  if (isUpload && isWrite && answer.statusCode >= SERVER_ERROR) {
-    answer.body.destroy();
-    return failUpload(`Understudy: the site failed with HTTP ${answer.statusCode}`);
+}
+
+async function write(
+  parts: MediaParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body: Readable | null,
+): Promise<FastifyReply> {
+  const answer = await sendOn(parts, request, reply, body, true).catch(refuse);
+  return relay(reply, answer);
+}
+
+function refuse(error: unknown): never {
+  if (error instanceof SiteAnswerLost) throw writeAnswerLost();
+  if (error instanceof SiteUnavailable) throw siteAway('files');
+  throw error;
+}
+
+async function bytesOf(reply: UpstreamReply): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of reply.body as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > REPLY_BYTES_MAX) throw new SiteAnswerLost(`a reply of more than ${REPLY_BYTES_MAX} bytes`);
+    chunks.push(chunk);
   }
-  return reply.code(answer.statusCode).headers(answer.headers).send(answer.body);
+  return Buffer.concat(chunks, length);
+}
+
+async function upload(
+  parts: MediaParts,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const settle = beginSettling(parts, [], request.id);
+  const body = bodyOf(request);
+  const form = body === null ? null : withHead(body, FORM_HEAD_BYTES);
+  const subjects = (text: string): ReturnType<typeof uploadSubjects> =>
+    form === null ? [] : uploadSubjects(formFields(request.headers['content-type'] ?? '', form.head()), text);
+  const fail = (why: string): FastifyReply => reply.type('text/plain').send(uploadFailure(why));
+  let answer: UpstreamReply;
+  let bytes: Buffer;
+  try {
+    answer = await sendOn(parts, request, reply, form?.stream ?? null, true);
+    bytes = await bytesOf(answer);
+  } catch (error) {
+    if (error instanceof SiteUnavailable)
+      return fail('Understudy: the site cannot be reached, nothing was uploaded');
+    await settle(subjects(''), false);
+    if (reply.raw.destroyed) throw error;
+    return fail('Understudy: the answer of the site was lost, the upload may have been done');
+  }
+  const text = bytes.toString('latin1');
+  // Whatever is not a clear refusal may have changed something.
+  if (!text.startsWith('0')) await settle(subjects(text), text.startsWith('1'));
+  if (answer.statusCode >= SERVER_ERROR)
+    return fail(`Understudy: the site failed with HTTP ${answer.statusCode}`);
+  return relay(reply, answer, bytes);
+}
+
+async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const types = [...(parts.replica()?.schema.types.keys() ?? [])];
+  const body = bodyOf(request);
+  // What changes is found out before it is done: the whole of a small body is had first.
+  const content = body === null ? null : withHead(body, REST_HEAD_BYTES);
+  const requests = (): ReturnType<typeof restWrites> =>
+    restWrites(request.method, request.url, content?.head() ?? Buffer.alloc(0), types);
+  if (restWrites(request.method, request.url, Buffer.alloc(0), types).length === 0 && !isBatch(request.url))
+    return write(parts, request, reply, content?.stream ?? null);
+  let answer: UpstreamReply;
+  let bytes: Buffer;
+  try {
+    answer = await sendOn(parts, request, reply, content?.stream ?? null, true);
+    bytes = await bytesOf(answer);
+  } catch (error) {
+    if (!(error instanceof SiteUnavailable)) await settleRest(parts, request, requests(), null);
+    return refuse(error);
+  }
+  const isDone = answer.statusCode < 300;
+  if (isDone || answer.statusCode >= SERVER_ERROR)
+    await settleRest(parts, request, requests(), isDone ? bytes : null);
+  if (REPEAT_STATUSES.has(answer.statusCode)) throw writeAnswerLost();
+  return relay(reply, answer, bytes);
+}
+
+const isBatch = (path: string): boolean => /\/entity\/_batch(\?|$)/.test(path);
+
+async function settleRest(
+  parts: MediaParts,
+  request: FastifyRequest,
+  requests: ReturnType<typeof restWrites>,
+  reply: Buffer | null,
+): Promise<void> {
+  // The replica still has the links from before: nothing is merged until this settles it.
+  const settle = beginSettling(parts, requests, request.id);
+  await settle(restSubjects(requests, reply ?? Buffer.alloc(0)), reply !== null);
 }

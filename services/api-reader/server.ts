@@ -7,7 +7,7 @@ import { type AnswerCall, apiRoute } from './api.ts';
 import { siteNotAllowed } from './errors.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
-import { media } from './media.ts';
+import { type MediaParts, media } from './media.ts';
 import { type MediaRouteParts, mediaRoute } from './media-route.ts';
 import type { ReaderMetrics } from './metrics.ts';
 import { pages } from './pages.ts';
@@ -23,9 +23,9 @@ export interface ServerParts {
   readonly log: Logger;
   readonly watch: ReplicaWatch;
   readonly metrics: ReaderMetrics;
-  readonly upstream: Upstream;
   /** Opens connections to another allowed site. */
   readonly upstreamTo: (address: string) => Upstream;
+  readonly passedOn: MediaParts;
   readonly media: MediaRouteParts;
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
@@ -140,7 +140,7 @@ export function createServer(parts: ServerParts): FastifyInstance {
     answer: parts.answer,
   });
   otherSites(app, parts, sites.addressOf);
-  media(app, parts.upstream);
+  media(app, parts.passedOn);
   mediaRoute(app, parts.media);
   pages(app, config.site.url);
   const closeTunnels = tunnels(app.server, sites, log);

@@ -27,7 +27,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function linksIn(value: unknown): readonly EntityRef[] {
+/** @returns every entity in a value or a list of values. */
+export function linksIn(value: unknown): readonly EntityRef[] {
   const values = Array.isArray(value) ? value : [value];
   return values.filter(isEntityRef).map(({ type, id }) => ({ type, id }));
 }

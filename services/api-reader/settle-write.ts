@@ -1,0 +1,79 @@
+import type { EntityRef } from '@understudy/domain/entity';
+import type { Replica } from '@understudy/pipeline/replica';
+import type { Logger } from '@understudy/runtime/logging';
+import { and, leaf } from '@understudy/site-client/filters';
+import type { RefreshDebt } from './refresh-debt.ts';
+import { sideEffects } from './side-effects.ts';
+import type { WriteRequest } from './write-requests.ts';
+
+export interface SettleParts {
+  readonly debt: RefreshDebt;
+  /** Null while it is not ready; writes are then merged later. */
+  readonly replica: () => Replica | null;
+  readonly log: Logger;
+}
+
+/**
+ * Has everything that a write changed fetched and merged. To be called once the site has answered, or once its answer is
+ * lost. Never throws.
+ * @param subjects what the write was about, as far as is known.
+ * @param isDone whether the site said that it did it.
+ */
+export type Settle = (subjects: readonly EntityRef[], isDone: boolean) => Promise<void>;
+
+const TASK = 'Task';
+
+/**
+ * Tasks that the site made from a task template, of which the reply says nothing (protocol §5.1). The replica cannot
+ * know them, so the site is asked.
+ */
+async function templateTasks(
+  replica: Replica,
+  requests: readonly (WriteRequest | null)[],
+  subjects: readonly EntityRef[],
+): Promise<readonly EntityRef[]> {
+  const types = new Set(
+    requests.flatMap((request) => (request?.fields.includes('task_template') ? [request.type] : [])),
+  );
+  const owners = subjects.filter((ref) => types.has(ref.type) && ref.type !== TASK);
+  if (owners.length === 0 || !replica.schema.types.has(TASK)) return [];
+  const filters = and(leaf('entity', 'in', ...owners.map(({ type, id }) => ({ type, id }))));
+  const found: EntityRef[] = [];
+  const pages = replica.site.readAllById(
+    { type: TASK, fields: ['id'], filters, returnOnly: 'active' },
+    { priority: 'client' },
+  );
+  for await (const page of pages) found.push(...page.results.map(({ id }) => ({ type: TASK, id })));
+  return found;
+}
+
+/**
+ * Begins to find out what a write will change besides what it names. To be called before it is sent: what it links to
+ * now is known no more once it is merged.
+ */
+export function beginSettling(
+  parts: SettleParts,
+  requests: readonly (WriteRequest | null)[],
+  requestId: string,
+): Settle {
+  const { debt, log } = parts;
+  const replica = parts.replica();
+  if (replica === null) return (subjects) => debt.settle(null, subjects);
+  const affected = sideEffects(replica.db.pool, replica.schema, requests).catch((error: unknown) => {
+    log.warn({ err: error, requestId }, 'the side effects of a write are not known');
+    return [];
+  });
+  return async (subjects, isDone) => {
+    const made = !isDone
+      ? []
+      : await templateTasks(replica, requests, subjects).catch((error: unknown) => {
+          log.warn({ err: error, requestId }, 'the tasks of a template are not known');
+          return [];
+        });
+    const changed = [...subjects, ...(await affected), ...made];
+    await debt.settle(
+      replica,
+      changed.filter((ref) => replica.schema.types.has(ref.type)),
+    );
+  };
+}
