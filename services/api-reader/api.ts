@@ -48,6 +48,15 @@ function originOf({ originalUrl, protocol, headers: { host } }: FastifyRequest):
     : null;
 }
 
+/** Aborts once the client has gone away before its answer was sent. */
+function goneOf(reply: FastifyReply): AbortController {
+  const gone = new AbortController();
+  const abort = (): void => gone.abort(new Error('the client went away'));
+  if (reply.raw.closed || reply.raw.destroyed) abort();
+  else reply.raw.once('close', abort);
+  return gone;
+}
+
 /**
  * The JSON API's endpoint at some path (protocol §1.1): takes the envelope apart, has the call answered, and sends the
  * answer as it is.
@@ -82,8 +91,7 @@ export function apiRoute(
         reason: null,
       };
       request.call = summary;
-      const gone = new AbortController();
-      reply.raw.once('close', () => gone.abort(new Error('the client went away')));
+      let gone: AbortController | null = null;
       const call: ApiCall = {
         envelope,
         identity,
@@ -91,7 +99,11 @@ export function apiRoute(
         headers: request.headers,
         requestId: request.id,
         origin: originOf(request),
-        signal: gone.signal,
+        // Made for those who ask: an answer of the replica needs none.
+        get signal() {
+          gone ??= goneOf(reply);
+          return gone.signal;
+        },
       };
       let answer: Answer;
       try {

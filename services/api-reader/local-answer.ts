@@ -1,6 +1,7 @@
 import type { Replica } from '@understudy/pipeline/replica';
 import type { PassThrough } from '@understudy/query/pass-through';
 import type { Logger } from '@understudy/runtime/logging';
+import type { ReadConnections } from '@understudy/store/read-connections';
 import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { ReaderError } from './errors.ts';
@@ -14,6 +15,7 @@ import { AWAY_STATUSES, type Upstream } from './upstream.ts';
 export interface LocalParts {
   /** Null until it is prepared. */
   readonly replica: () => Replica | null;
+  readonly statements: ReadConnections;
   readonly watch: ReplicaWatch;
   readonly credentials: Credentials;
   readonly upstream: Upstream;

@@ -4,7 +4,7 @@ import { createLogger } from '@understudy/runtime/logging';
 import { startReader } from './reader.ts';
 
 const config = configOrExit('api-reader', ['site', 'database']);
-const log = createLogger(config.log, 'api-reader');
+const log = createLogger(config.log, 'api-reader', { buffered: true });
 
 await runService({
   name: 'api-reader',

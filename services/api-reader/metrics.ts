@@ -41,6 +41,12 @@ const COUNTED_METHODS: ReadonlySet<string> = new Set([
 /** From what an answer of the replica takes to what a slow site takes. */
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
+/** The counters of one combination of labels. */
+interface Children {
+  readonly calls: { inc(): void };
+  readonly seconds: { observe(seconds: number): void };
+}
+
 /** What the reader tells Prometheus. Reasons are few words by design, so that they can be labels. */
 export function createMetrics(watch: ReplicaWatch): ReaderMetrics {
   const registry = new Registry();
@@ -67,12 +73,20 @@ export function createMetrics(watch: ReplicaWatch): ReaderMetrics {
       this.set(lagMs / 1_000);
     },
   });
+  // Labels are few, so what they lead to is kept: looked up for each call they take longer than the counting.
+  const children = new Map<string, Children>();
   return {
     registry,
     count: (call) => {
       const method = COUNTED_METHODS.has(call.method) ? call.method : 'other';
-      calls.inc({ method, source: call.source, reason: call.reason });
-      seconds.observe({ method, source: call.source }, call.seconds);
+      const key = `${method} ${call.source} ${call.reason}`;
+      const known = children.get(key) ?? {
+        calls: calls.labels(method, call.source, call.reason),
+        seconds: seconds.labels(method, call.source),
+      };
+      children.set(key, known);
+      known.calls.inc();
+      known.seconds.observe(call.seconds);
     },
   };
 }

@@ -14,6 +14,7 @@ import { loop, untilDone } from '@understudy/runtime/loop';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
+import { openReadConnections } from '@understudy/store/read-connections';
 import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
@@ -41,6 +42,8 @@ const SERVICE = 'api-reader';
 const RENEW_MS = 1_000;
 /** How long a question of the reader's own (credentials, `info`) may take before the site counts as away. */
 const ASK_TIMEOUT_MS = 10_000;
+/** A read that takes PostgreSQL longer than this is the site's to answer. */
+const QUERY_TIMEOUT_MS = 30_000;
 /** Sockets to the site; the budget allows fewer calls, files need none of it. */
 const CONNECTIONS = 128;
 
@@ -68,6 +71,12 @@ export async function startReader(
     logsUpdates: config.history.enabled,
   };
   const db = await openDatabase(databaseOptions);
+  const statements = openReadConnections({
+    url: config.database.url,
+    size: config.database.poolSize,
+    applicationName: SERVICE,
+    timeoutMs: QUERY_TIMEOUT_MS,
+  });
   const budget = localBudget({ concurrency: config.site.concurrency });
   const clientOptions = {
     url: config.site.url,
@@ -112,6 +121,7 @@ export async function startReader(
   const cache = mediaFolder === '' ? null : await openThumbnailCache(mediaFolder, mediaBytes, log);
   const local: LocalParts = {
     replica,
+    statements,
     watch,
     credentials,
     upstream,
@@ -204,6 +214,7 @@ export async function startReader(
       } finally {
         await app.close();
         await Promise.all([upstream.close(), site.close(), asker.close()]);
+        await statements.close();
         await db.close();
       }
     },

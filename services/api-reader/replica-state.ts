@@ -2,6 +2,7 @@ import { readServable, type Servable } from '@understudy/pipeline/servable-schem
 import type { QueryContext } from '@understudy/query/scope';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { Database } from '@understudy/store/database';
 import { readVersion } from '@understudy/store/generations';
 import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
@@ -32,10 +33,14 @@ export const LOOK_MS = 250;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
 
-/** What compilers of reads need to know. */
+const contexts = new WeakMap<CachedSchema, QueryContext>();
+
+/** What compilers of reads need to know; the same object for the same schema, since what is compiled is kept by it. */
 export function queryContext({ servable }: ReplicaState): QueryContext {
   const { schema } = servable;
-  return { schema, servedTypes: new Set(schema.types.keys()) };
+  const known = contexts.get(schema) ?? { schema, servedTypes: new Set(schema.types.keys()) };
+  contexts.set(schema, known);
+  return known;
 }
 
 interface Seen extends ReplicaState {

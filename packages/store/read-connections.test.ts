@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import { until } from '@understudy/harness/until';
+import pg from 'pg';
+import { openReadConnections, type ReadConnections } from './read-connections.ts';
+
+let database: Awaited<ReturnType<typeof createTestDatabase>>;
+let connections: ReadConnections;
+
+before(async () => {
+  database = await createTestDatabase();
+  connections = openReadConnections({
+    url: database.url,
+    size: 3,
+    applicationName: 'read-connections-test',
+    timeoutMs: 1_000,
+  });
+});
+after(async () => {
+  await connections.close();
+  await database.drop();
+});
+
+const series = { name: 'series', text: `select i::text from generate_series($1::int, $2::int) i` };
+const sleep = { name: 'sleep', text: `select pg_sleep($1::double precision)::text` };
+
+test('gives the texts of the only column in order, to everybody their own', async () => {
+  const asked = await Promise.all(
+    Array.from({ length: 200 }, (_, from) => connections.texts(series, [from, from + 2])),
+  );
+  for (const [from, texts] of asked.entries())
+    assert.deepEqual(texts, [from, from + 1, from + 2].map(String));
+  assert.deepEqual(await connections.texts(series, [1, 0]), []);
+});
+
+test('takes numbers, texts, lists, booleans and null', async () => {
+  const echo = {
+    name: 'echo',
+    text: 'select concat_ws($1::text, $2::bigint[], $3::text[], $4::boolean, $5::double precision)',
+  };
+  const values = ['|', [1, 2], ['a"b', 'c\\d', ''], true, 0.5];
+  assert.deepEqual(await connections.texts(echo, values), ['{1,2}|{"a\\"b","c\\\\d",""}|t|0.5']);
+  assert.deepEqual(
+    await connections.texts({ name: 'isnull', text: 'select ($1::text is null)::text' }, [null]),
+    ['true'],
+  );
+});
+
+test('an error is that of its own statement, and of no other on the same connection', async () => {
+  const divide = { name: 'divide', text: 'select (10 / $1::int)::text' };
+  const outcomes = await Promise.allSettled([5, 0, 2, 0, 1].map((by) => connections.texts(divide, [by])));
+  assert.deepEqual(
+    outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value[0] : outcome.reason.code)),
+    ['2', '22012', '5', '22012', '10'],
+  );
+  await assert.rejects(connections.texts({ name: 'wrong', text: 'select nonsense' }, []), { code: '42703' });
+  await assert.rejects(connections.texts({ name: 'wrong', text: 'select nonsense' }, []), { code: '42703' });
+});
+
+test('something slow holds up nobody else', async () => {
+  const order: string[] = [];
+  const slow = [0.7, 0.7].map((seconds) =>
+    connections.texts(sleep, [seconds]).then(() => order.push('slow')),
+  );
+  const admin = new pg.Client({ connectionString: database.url });
+  await admin.connect();
+  await until('both run', async () => {
+    const { rowCount } = await admin.query(
+      `select from pg_stat_activity where application_name = 'read-connections-test' and wait_event = 'PgSleep'`,
+    );
+    return rowCount === 2;
+  });
+  await admin.end();
+  await connections.texts(series, [1, 1]);
+  await connections.texts(series, [1, 1]);
+  order.push('quick');
+  await Promise.all(slow);
+  assert.deepEqual(order, ['quick', 'slow', 'slow']);
+});
+
+test('PostgreSQL ends what takes too long', async () => {
+  await assert.rejects(connections.texts(sleep, [30]), { code: '57014' });
+  assert.deepEqual(await connections.texts(series, [4, 4]), ['4']);
+});
+
+test('a lost connection fails what was on its way and is replaced', async () => {
+  const admin = new pg.Client({ connectionString: database.url });
+  await admin.connect();
+  const lost = assert.rejects(connections.texts(sleep, [0.9]));
+  await until('the statement runs', async () => {
+    const { rowCount } = await admin.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where application_name = 'read-connections-test' and state = 'active' and query like '%pg_sleep%'`,
+    );
+    return rowCount !== 0;
+  });
+  await lost;
+  await until('another connection answers', async () => (await connections.texts(series, [6, 6]))[0] === '6');
+  await admin.end();
+});
+
+test('a connection with too many prepared statements is replaced by another', async () => {
+  const pids = new Set<string | undefined>();
+  for (let number = 0; number < 1_100; number += 1) {
+    const texts = await connections.texts(
+      { name: `many${number}`, text: `select pg_backend_pid()::text as n${number}` },
+      [],
+    );
+    pids.add(texts[0]);
+  }
+  assert.ok(pids.size > 1);
+});
+
+test('without PostgreSQL everybody is told', async () => {
+  const nowhere = openReadConnections({
+    url: 'postgres://nobody:nothing@127.0.0.1:1/none',
+    size: 2,
+    applicationName: 'nowhere',
+    timeoutMs: 1_000,
+  });
+  const outcomes = await Promise.allSettled([1, 2, 3].map(() => nowhere.texts(series, [1, 1])));
+  assert.deepEqual(
+    outcomes.map((outcome) => outcome.status),
+    ['rejected', 'rejected', 'rejected'],
+  );
+  await nowhere.close();
+});

@@ -1,0 +1,209 @@
+import type { Duplex } from 'node:stream';
+import pg from 'pg';
+import { TextQuery, type TextStatement } from './text-query.ts';
+
+/** Connections that run prepared statements for many askers at once. */
+export interface ReadConnections {
+  /** Runs a statement. @returns the texts of its only column, row by row. @throws what PostgreSQL or the network says. */
+  texts(statement: TextStatement, values: readonly unknown[]): Promise<readonly string[]>;
+  close(): Promise<void>;
+}
+
+export interface ReadConnectionsOptions {
+  readonly url: string;
+  /** Connections at most. */
+  readonly size: number;
+  readonly applicationName: string;
+  /** A statement that takes longer is ended by PostgreSQL. */
+  readonly timeoutMs: number;
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** Statements on their way in one connection; what is beyond waits here, where it can take whichever is free first. */
+const DEPTH_MAX = 32;
+/** A connection that has not answered for so long may be busy with something slow: others are taken before it. */
+const SLOW_MS = 10;
+/** PostgreSQL keeps each prepared statement in the memory of its connection; one with this many is replaced. */
+const STATEMENTS_MAX = 1_000;
+/** How much longer than a statement may take a silent connection is believed to be alive. */
+const SILENT_MS = 5_000;
+const WATCH_MS = 1_000;
+
+/** How long no further connection is tried after one could not be opened. */
+const REOPEN_MS = 1_000;
+
+/** A statement that is not on its way yet. */
+interface Waiting {
+  readonly statement: TextStatement;
+  readonly values: readonly unknown[];
+  readonly resolve: (texts: readonly string[]) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** One connection, and what is on its way in it. */
+interface Lane {
+  readonly client: pg.Client;
+  isReady: boolean;
+  /** Takes no more, and is closed once it is empty. */
+  isRetired: boolean;
+  depth: number;
+  /** When it last answered, or was given something while it was empty. */
+  heardAt: number;
+  readonly names: Set<string>;
+}
+
+const streamOf = (lane: Lane): Duplex =>
+  (lane.client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream;
+
+/**
+ * Opens connections as they are needed. Statements go out in one write and come back in one read for all who ask at the
+ * same moment (pg's pipeline): beside a pool that gives each asker a connection, 32 askers of a single row cost two
+ * thirds of the processor time. Most of the time one or two connections are enough; another is opened only while those
+ * are slow to answer.
+ */
+export function openReadConnections(options: ReadConnectionsOptions): ReadConnections {
+  const lanes = new Set<Lane>();
+  const waiting: Waiting[] = [];
+  let isFlushing = false;
+  let isClosed = false;
+  let failedAt = Number.NEGATIVE_INFINITY;
+
+  const open = (): void => {
+    const client = new pg.Client({
+      connectionString: options.url,
+      application_name: options.applicationName,
+      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+      statement_timeout: options.timeoutMs,
+      keepAlive: true,
+      pipeline: true,
+    });
+    const lane: Lane = {
+      client,
+      isReady: false,
+      isRetired: false,
+      depth: 0,
+      heardAt: performance.now(),
+      names: new Set(),
+    };
+    lanes.add(lane);
+    const lose = (error: unknown): void => {
+      if (!lanes.delete(lane)) return;
+      if (!lane.isReady) failedAt = performance.now();
+      // pg fails what was sent; what waits has nobody to wait for if this was the last.
+      if (![...lanes].some((other) => other.isReady))
+        for (const { reject } of waiting.splice(0)) reject(error);
+    };
+    client.on('error', lose);
+    client.on('end', () => lose(new Error('the connection to PostgreSQL ended')));
+    client.connect().then(() => {
+      lane.isReady = true;
+      flush();
+    }, lose);
+  };
+
+  /** The lane that answers soonest, as far as one can tell; null if all are full. */
+  const best = (now: number): Lane | null => {
+    let found: Lane | null = null;
+    let foundCost = Number.POSITIVE_INFINITY;
+    for (const lane of lanes) {
+      if (!lane.isReady || lane.isRetired || lane.depth >= DEPTH_MAX) continue;
+      const isSlow = lane.depth > 0 && now - lane.heardAt > SLOW_MS;
+      const cost = lane.depth + (isSlow ? DEPTH_MAX : 0);
+      if (cost < foundCost) {
+        found = lane;
+        foundCost = cost;
+      }
+    }
+    return found;
+  };
+
+  const isBehind = (lane: Lane | null, now: number): boolean =>
+    lane === null || (lane.depth > 0 && now - lane.heardAt > SLOW_MS);
+
+  const mayOpen = (now: number): boolean => {
+    if (lanes.size >= options.size) return false;
+    for (const lane of lanes) if (!lane.isReady) return false;
+    return lanes.size === 0 || now - failedAt > REOPEN_MS;
+  };
+
+  const flush = (): void => {
+    isFlushing = false;
+    const now = performance.now();
+    const corked = new Set<Lane>();
+    while (waiting.length > 0) {
+      const lane = best(now);
+      if (isBehind(lane, now) && mayOpen(now)) open();
+      if (lane === null) break;
+      const next = waiting.shift();
+      if (next === undefined) break;
+      if (!corked.has(lane)) {
+        corked.add(lane);
+        streamOf(lane).cork();
+      }
+      send(lane, next, now);
+    }
+    for (const lane of corked) streamOf(lane).uncork();
+  };
+
+  const send = (lane: Lane, { statement, values, resolve, reject }: Waiting, now: number): void => {
+    if (lane.depth === 0) lane.heardAt = now;
+    lane.depth += 1;
+    lane.names.add(statement.name);
+    if (lane.names.size >= STATEMENTS_MAX) lane.isRetired = true;
+    const query = new TextQuery(statement, values, (error, texts) => {
+      if (error === null) resolve(texts);
+      else reject(error);
+      answered(lane);
+    });
+    lane.client.query(query);
+  };
+
+  const answered = (lane: Lane): void => {
+    lane.depth -= 1;
+    lane.heardAt = performance.now();
+    if (lane.isRetired && lane.depth === 0) {
+      lanes.delete(lane);
+      lane.client.end().catch(() => {
+        // It was closed from the other side; nobody needs it any more.
+      });
+    }
+    if (waiting.length > 0) flush();
+  };
+
+  const watch = setInterval(() => {
+    const silentSince = performance.now() - options.timeoutMs - SILENT_MS;
+    for (const lane of lanes) {
+      // PostgreSQL ends what takes too long; if not even that is heard of, the network is gone.
+      if (lane.depth > 0 && lane.heardAt < silentSince)
+        streamOf(lane).destroy(new Error('PostgreSQL is silent'));
+    }
+    if (waiting.length > 0) flush();
+  }, WATCH_MS);
+  watch.unref();
+
+  return {
+    texts: (statement, values) =>
+      new Promise((resolve, reject) => {
+        if (isClosed) {
+          reject(new Error('the connections are closed'));
+          return;
+        }
+        waiting.push({ statement, values, resolve, reject });
+        if (isFlushing) return;
+        isFlushing = true;
+        // Whoever else asks in this turn of the event loop goes out with it.
+        setImmediate(flush);
+      }),
+    close: async () => {
+      isClosed = true;
+      clearInterval(watch);
+      await Promise.all(
+        [...lanes].map((lane) =>
+          lane.client.end().catch(() => {
+            // It was broken already.
+          }),
+        ),
+      );
+    },
+  };
+}
