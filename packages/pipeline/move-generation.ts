@@ -2,8 +2,8 @@ import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { withColumns } from '@understudy/schema/columns';
 import { fitToSite } from '@understudy/schema/difference';
 import type { Database, DatabaseOptions } from '@understudy/store/database';
-import { syncEntityTables } from '@understudy/store/entity-tables';
 import { insertGeneration, readGenerations } from '@understudy/store/generations';
+import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { changeFollowed } from './followed-schema.ts';
 import type { SiteSchemaReading } from './site-schema.ts';
 

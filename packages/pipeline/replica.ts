@@ -4,10 +4,10 @@ import { fitToSite, type SchemaDifference } from '@understudy/schema/difference'
 import type { SiteClient } from '@understudy/site-client/site-client';
 import { prepareUpdateLog } from '@understudy/store/data-updates';
 import type { Database, DatabaseOptions } from '@understudy/store/database';
-import { syncEntityTables } from '@understudy/store/entity-tables';
 import type { Origin, Source } from '@understudy/store/merge/origin';
 import { migrate } from '@understudy/store/migrate';
 import { atEpoch, SchemaMoved } from '@understudy/store/schema-epoch';
+import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { followedSchema, readSnapshot, type SchemaSnapshot } from './followed-schema.ts';
 import { firstGeneration } from './move-generation.ts';
 import { readSiteSchema } from './site-schema.ts';

@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import { EntitySchema, MikroORM } from '@mikro-orm/postgresql';
+import { EntitySchema } from '@mikro-orm/postgresql';
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
-import type { CachedField, CachedSchema, CachedType } from '@understudy/schema/cached-schema';
-import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
-import { underMigrationLock } from './migrate.ts';
+import type { CachedField, CachedType } from '@understudy/schema/cached-schema';
 
 /** Where a field is kept. */
 export type FieldStorage =
@@ -77,7 +75,8 @@ function fieldStorage(base: string, field: CachedField): FieldStorage {
   return { kind: 'column', column: quote(fitName(name)), sqlType };
 }
 
-const unquote = (name: string): string => name.replace(/^site\./, '').replaceAll(/^"|"$/g, '');
+/** The name itself of a quoted one, without its schema. */
+export const unquote = (name: string): string => name.replace(/^site\./, '').replaceAll(/^"|"$/g, '');
 
 interface Property {
   readonly [option: string]: unknown;
@@ -88,7 +87,7 @@ function property(column: string, columnType: string, more: Property = {}): Prop
 }
 
 /** MikroORM's description of a type's table and of the tables of its lists of links. */
-function entitySchemas(type: CachedType): EntitySchema[] {
+export function entitySchemas(type: CachedType): EntitySchema[] {
   const table = entityTable(type);
   const base = unquote(table.sqlName);
   const indexes: { name: string; properties: string[] }[] = [];
@@ -108,12 +107,13 @@ function entitySchemas(type: CachedType): EntitySchema[] {
     number += 1;
     if (storage.kind === 'column') {
       properties[`field${number}`] = property(storage.column, storage.sqlType);
-      if (name === 'updated_at') index(name, `field${number}`);
+      if (name === 'updated_at') index(storage.field.column ?? name, `field${number}`);
     } else if (storage.kind === 'link') {
       properties[`field${number}type`] = property(storage.typeColumn, 'text');
       properties[`field${number}id`] = property(storage.idColumn, 'bigint');
-      index(name, `field${number}id`, `field${number}type`);
-    } else if (storage.kind === 'links') schemas.push(linksSchema(type.name, name, storage.table));
+      index(storage.field.column ?? name, `field${number}id`, `field${number}type`);
+    } else if (storage.kind === 'links')
+      schemas.push(linksSchema(type.name, storage.field.column ?? name, storage.table));
   }
   schemas.push(
     new EntitySchema({
@@ -143,32 +143,4 @@ function linksSchema(type: string, field: string, table: string): EntitySchema {
     },
     indexes: [{ name: fitName(`${base}_target_idx`), properties: ['targetId', 'targetType', 'entityId'] }],
   } as never);
-}
-
-/**
- * Makes the tables and columns that a cached schema needs and the database lacks. Adds only: nothing is dropped or
- * rewritten. Safe to call from every process at start.
- */
-export async function syncEntityTables(
-  db: Database,
-  options: DatabaseOptions,
-  schema: CachedSchema,
-): Promise<void> {
-  const orm = new MikroORM({
-    ...ormOptions({ ...options, poolSize: 2 }),
-    entities: [...schema.types.values()].flatMap(entitySchemas),
-    schemaGenerator: { disableForeignKeys: false },
-  } as never) as MikroORM;
-  try {
-    await underMigrationLock(db, async () => {
-      const sql = await orm.schema.getUpdateSchemaSQL({ safe: true, dropTables: false });
-      // Other schemas are not ours to change here, and what the comparison would drop stays.
-      const statements = sql
-        .split(/;\n/)
-        .filter((statement) => /^\s*(create|alter table "site"\.\S+ add )/i.test(statement));
-      for (const statement of statements) await db.pool.query(statement);
-    });
-  } finally {
-    await orm.close(true);
-  }
 }

@@ -1,13 +1,23 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from './database.ts';
 
 /** Any number that nobody else uses for an advisory lock in this database. */
 const MIGRATE_LOCK = 4_930_117;
+const LOCK_LOOK_MS = 50;
 
 /** Runs `work` while no other process does: tables are made by one at a time. */
 export async function underMigrationLock<T>(db: Database, work: () => Promise<T>): Promise<T> {
   const client = await db.pool.connect();
   try {
-    await client.query('select pg_advisory_lock($1)', [MIGRATE_LOCK]);
+    // Asked for again and again: a session that waits within a statement would hold up an index that is built beside
+    // the traffic, which waits for every statement that is older.
+    for (;;) {
+      const { rows } = await client.query<{ held: boolean }>('select pg_try_advisory_lock($1) as held', [
+        MIGRATE_LOCK,
+      ]);
+      if (rows[0]?.held === true) break;
+      await delay(LOCK_LOOK_MS);
+    }
     return await work();
   } finally {
     // Closing the connection gives the lock back, also when it is broken.

@@ -4,6 +4,7 @@ import { registerConfig } from './config.ts';
 import { registerCtl } from './ctl.ts';
 import { registerEvents } from './events.ts';
 import { registerScan } from './scan.ts';
+import { registerSchema } from './schema/schema.ts';
 import { registerStatus } from './status.ts';
 import { registerVerify } from './verify.ts';
 
@@ -17,5 +18,6 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerVerify,
   registerEvents,
   registerCtl,
+  registerSchema,
   registerConfig,
 ];

@@ -5,8 +5,9 @@ import { createTestDatabase } from '@understudy/harness/postgres';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import fc from 'fast-check';
 import { type Database, openDatabase } from '../database.ts';
-import { type EntityTable, entityTable, syncEntityTables } from '../entity-tables.ts';
+import { type EntityTable, entityTable } from '../entity-tables.ts';
 import { migrate } from '../migrate.ts';
+import { syncEntityTables } from '../sync-entity-tables.ts';
 import { mergeChanges, type RowChange } from './changes.ts';
 import { mergeFetched } from './fetched.ts';
 

@@ -1,0 +1,111 @@
+import { MikroORM } from '@mikro-orm/postgresql';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
+import { type EntityTable, entitySchemas, entityTable, unquote } from './entity-tables.ts';
+import { underMigrationLock } from './migrate.ts';
+
+/** A new column waits for reads and writes under way, and those that come later wait behind it: never for long. */
+const LOCK_TIMEOUT_MS = 1_000;
+const LOCK_ATTEMPTS = 60;
+const LOCK_NOT_AVAILABLE = '55P03';
+const CREATE_TABLE = /^\s*create table "site"\."([^"]+)"/;
+const CREATE_INDEX = /^\s*create index "([^"]+)" on "site"\."([^"]+)"/;
+
+/** What there is of the entity tables. */
+interface Existing {
+  /** Columns by table. */
+  readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Whether they are finished, by name. */
+  readonly indexes: ReadonlyMap<string, boolean>;
+}
+
+async function existing(db: Database): Promise<Existing> {
+  const columns = await db.pool.query<{ name: string; columns: readonly string[] }>(
+    `select c.relname as name, array_agg(a.attname::text) as columns from pg_class c
+     join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where c.relnamespace = 'site'::regnamespace and c.relkind in ('r', 'p') group by 1`,
+  );
+  const indexes = await db.pool.query<{ name: string; valid: boolean }>(
+    `select c.relname as name, i.indisvalid as valid from pg_class c join pg_index i on i.indexrelid = c.oid
+     where c.relnamespace = 'site'::regnamespace`,
+  );
+  return {
+    tables: new Map(columns.rows.map((row) => [row.name, new Set(row.columns)])),
+    indexes: new Map(indexes.rows.map((row) => [row.name, row.valid])),
+  };
+}
+
+/** The columns of a table's fields, with their types. */
+function fieldColumns(table: EntityTable): readonly (readonly [name: string, sqlType: string])[] {
+  return [...table.fields.values()].flatMap((storage) => {
+    if (storage.kind === 'column') return [[storage.column, storage.sqlType]] as const;
+    if (storage.kind === 'link')
+      return [
+        [storage.typeColumn, 'text'],
+        [storage.idColumn, 'bigint'],
+      ] as const;
+    return [];
+  });
+}
+
+/** Gives way to the traffic and tries again. */
+async function runBriefly(db: Database, statement: string): Promise<void> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      await db.transaction(async (tx) => {
+        await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+        await tx.query(statement);
+      });
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || attempt >= LOCK_ATTEMPTS) throw error;
+    }
+  }
+}
+
+/**
+ * Makes the tables, columns and indexes that a cached schema needs and the database lacks, while everybody works on:
+ * a column is added empty, which rewrites nothing, and an index of a table that exists is built beside the traffic.
+ * Nothing is dropped, renamed or rewritten. Safe to call from every process at start, and again after a crash.
+ */
+export async function syncEntityTables(
+  db: Database,
+  options: DatabaseOptions,
+  schema: CachedSchema,
+): Promise<void> {
+  // MikroORM describes the tables. Its comparison with what exists would take a column that went and one that came for
+  // one that was renamed; so what is missing is found here.
+  const orm = new MikroORM({
+    ...ormOptions({ ...options, poolSize: 1 }),
+    entities: [...schema.types.values()].flatMap(entitySchemas),
+    schemaGenerator: { disableForeignKeys: false },
+  } as never) as MikroORM;
+  const statements = await orm.schema
+    .getCreateSchemaSQL()
+    .then((sql) => sql.split(/;\n/))
+    .finally(() => orm.close(true));
+  await underMigrationLock(db, async () => {
+    const { tables, indexes } = await existing(db);
+    for (const statement of statements) {
+      const name = CREATE_TABLE.exec(statement)?.[1];
+      if (name !== undefined && !tables.has(name)) await db.pool.query(statement);
+    }
+    for (const type of schema.types.values()) {
+      const table = entityTable(type);
+      const columns = tables.get(unquote(table.sqlName));
+      if (columns === undefined) continue;
+      const missing = fieldColumns(table).filter(([name]) => !columns.has(unquote(name)));
+      if (missing.length === 0) continue;
+      const added = missing.map(([name, sqlType]) => `add column if not exists ${name} ${sqlType}`);
+      await runBriefly(db, `alter table ${table.sqlName} ${added.join(', ')}`);
+    }
+    for (const statement of statements) {
+      const [, index, table] = CREATE_INDEX.exec(statement) ?? [];
+      if (index === undefined || table === undefined || indexes.get(index) === true) continue;
+      // One that was begun and not finished is of no use, and in the way.
+      if (indexes.has(index)) await db.pool.query(`drop index concurrently if exists site."${index}"`);
+      const beside = tables.has(table) ? 'concurrently ' : '';
+      await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
+    }
+  });
+}
