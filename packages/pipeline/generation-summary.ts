@@ -2,8 +2,11 @@ import { fitToSite } from '@understudy/schema/difference';
 import type { Queryable } from '@understudy/store/database';
 import { followedFields } from '@understudy/store/followed-fields';
 import type { GenerationState } from '@understudy/store/generations';
+import { openSiteChanges } from '@understudy/store/site-changes';
 import { fittingSchema, progressOf } from './advance-generation.ts';
 import { readSnapshot } from './followed-schema.ts';
+
+const SITE_CHANGES_MAX = 50;
 
 /** What there is to show of the cached schema's generations. */
 export interface GenerationSummary {
@@ -19,6 +22,8 @@ export interface GenerationSummary {
   readonly served: number;
   /** What of the declared schema does not fit the site now, for people. */
   readonly differences: readonly string[];
+  /** Changes of the site's schema that no generation has taken up, of what the generation keeps; for people. */
+  readonly siteChanges: readonly string[];
   /** A newer generation that is not served yet. */
   readonly next: {
     readonly id: number;
@@ -38,6 +43,9 @@ export async function readGenerationSummary(q: Queryable): Promise<GenerationSum
   const newer = live.find((one) => one.id > shown.id);
   const { fields, served } = progressOf(snapshot, followed, shown);
   const next = newer === undefined ? null : progressOf(snapshot, followed, newer);
+  const { differences } = fitToSite(shown.declared, snapshot.state.siteSchema);
+  const misfits = new Set(differences.map((one) => `${one.type}.${one.field}`));
+  const open = await openSiteChanges(q, SITE_CHANGES_MAX);
   return {
     id: shown.id,
     state: shown.state,
@@ -45,7 +53,8 @@ export async function readGenerationSummary(q: Queryable): Promise<GenerationSum
     types: fittingSchema(snapshot, shown).types.size,
     fields,
     served,
-    differences: fitToSite(shown.declared, snapshot.state.siteSchema).differences.map((one) => one.message),
+    differences: differences.map((one) => one.message),
+    siteChanges: open.filter((one) => misfits.has(`${one.type}.${one.field}`)).map((one) => one.message),
     next:
       newer === undefined || next === null
         ? null

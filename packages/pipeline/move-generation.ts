@@ -3,6 +3,7 @@ import { withColumns } from '@understudy/schema/columns';
 import { fitToSite } from '@understudy/schema/difference';
 import type { Database, DatabaseOptions } from '@understudy/store/database';
 import { insertGeneration, readGenerations } from '@understudy/store/generations';
+import { closeSiteChanges } from '@understudy/store/site-changes';
 import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { changeFollowed } from './followed-schema.ts';
 import type { SiteSchemaReading } from './site-schema.ts';
@@ -55,6 +56,7 @@ export async function moveGeneration(
       // Somebody else made or dropped one meanwhile: the columns may be others, or gone.
       if (before.generations.map((one) => one.id).join() !== kept.map((one) => one.id).join()) return null;
       id = await insertGeneration(tx, { ...options, schema });
+      await closeSiteChanges(tx);
       return { siteSchema: reading };
     });
     if (id !== undefined) return id;

@@ -6,6 +6,11 @@ import type { SiteSchema } from './site-schema.ts';
 const NEVER_TYPES: ReadonlySet<string> = new Set(['EventLogEntry']);
 const PER_USER_FIELD = /current_user/;
 
+/** @returns whether a field's value depends on who asks. */
+export function isPerUser(field: string): boolean {
+  return PER_USER_FIELD.test(field);
+}
+
 /** @returns the largest schema that can be cached of a site: every type, every field whose data type can be kept. */
 export function cachedSchemaFrom(site: SiteSchema): CachedSchema {
   const types = new Map<string, CachedType>();
@@ -13,7 +18,7 @@ export function cachedSchemaFrom(site: SiteSchema): CachedSchema {
     if (NEVER_TYPES.has(name)) continue;
     const fields = new Map<string, CachedField>();
     for (const field of siteFields.values()) {
-      if (field.name === 'id' || field.name === 'type' || PER_USER_FIELD.test(field.name)) continue;
+      if (field.name === 'id' || field.name === 'type' || isPerUser(field.name)) continue;
       if (!isDataTypeName(field.dataType) || DATA_TYPES[field.dataType].storage === 'none') continue;
       fields.set(field.name, {
         name: field.name,

@@ -7,15 +7,19 @@ import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
 import { readWatermark } from '@understudy/store/watermark';
 import { ensureCheckpoint } from './checkpoint.ts';
 import { poll } from './poll.ts';
+import { createSchemaWatch } from './schema-watch.ts';
 import { sweep } from './sweep.ts';
 
 const LEASE = 'event-poller';
 const SWEEP_MS = 1_000;
+const SCHEMA_LOOK_MS = 500;
 
-await runReplicaService('event-poller', async ({ replicas, queues, config, log, signal, work, onPoll }) => {
+await runReplicaService('event-poller', async (service) => {
+  const { db, replicas, queues, config, log, signal, work, onPoll } = service;
   const { poller } = config;
   const holder = instanceName();
-  const { pool } = replicas.current.db;
+  const { pool } = db;
+  const schemaWatch = createSchemaWatch(service);
   const events = queues.queue('events');
   let leading: number | null = null;
   let wasDeep = false;
@@ -59,7 +63,11 @@ await runReplicaService('event-poller', async ({ replicas, queues, config, log, 
     try {
       const lease = { name: LEASE, holder, epoch };
       const polled = await onReplica(replicas.current, (replica) =>
-        poll(replica, events, watermark.polledThrough, { ...poller, lease }),
+        poll(replica, events, watermark.polledThrough, {
+          ...poller,
+          lease,
+          onSchemaEvents: schemaWatch.onEvents,
+        }),
       );
       if (polled.stored > 0) log.debug(polled, 'polled');
       if (polled.expired.length > 0)
@@ -77,6 +85,11 @@ await runReplicaService('event-poller', async ({ replicas, queues, config, log, 
     return SWEEP_MS;
   });
 
-  await Promise.all([polling, sweeping]);
+  const watching = loop('looking after the schema', { signal, log }, async () => {
+    if (leading !== null) await schemaWatch.look();
+    return SCHEMA_LOOK_MS;
+  });
+
+  await Promise.all([polling, sweeping, watching]);
   await releaseLease(pool, LEASE, holder);
 });

@@ -16,6 +16,8 @@ import type pg from 'pg';
 export interface PollOptions {
   readonly batchSize: number;
   readonly gapTimeoutMs: number;
+  /** Called with events of the site's schema before they, and those after them, are stored. */
+  readonly onSchemaEvents: (ids: readonly number[]) => Promise<void>;
   /** Whoever polls must hold this. */
   readonly lease: { readonly name: string; readonly holder: string; readonly epoch: number };
 }
@@ -50,6 +52,8 @@ export async function poll(
   const known = await openGaps(db.pool);
   const late = await readMissing(replica, known);
   const fresh = await readAbove(replica, polledThrough, options.batchSize);
+  const ofSchema = [...late, ...fresh].filter(isSchemaEvent).map((entry) => entry.id);
+  if (ofSchema.length > 0) await options.onSchemaEvents(ofSchema);
   const now = Date.now();
   const filled = fillGaps(
     known,
@@ -83,6 +87,11 @@ export async function poll(
   );
   await enqueueEvents(queue, normalized);
   return { stored, late: late.length, full: fresh.length >= options.batchSize, gaps: open.length, expired };
+}
+
+/** Fields made, changed or deleted on the site: such an event does not say of which type (protocol §6.3). */
+function isSchemaEvent(entry: EventLogEntry): boolean {
+  return entry.event_type.startsWith('Shotgun_DisplayColumn_');
 }
 
 async function readAbove(replica: Replica, id: number, limit: number): Promise<readonly EventLogEntry[]> {

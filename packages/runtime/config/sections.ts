@@ -55,6 +55,15 @@ export const SECTIONS = {
       'schema/default.yaml',
       'the part of the site’s schema that is kept, at the very first start; later: understudy schema apply',
     ),
+    autoApply: flag(
+      false,
+      'roll out a generation by itself when the site’s schema has changed: data types, fields made and deleted',
+    ),
+    checkMs: integer(
+      5 * MINUTE,
+      { min: 500, max: DAY },
+      'time between two comparisons with the site’s schema, besides those that events ask for',
+    ),
     retiredKeepMs: integer(
       HOUR,
       { min: 0, max: 30 * DAY },

@@ -95,6 +95,22 @@ function replicaNotes(report: NonNullable<SystemStatus['report']>, maxLagMs: num
   return notes;
 }
 
+/** Named in one line; the rest is counted. */
+const NAMED_CHANGES = 3;
+
+function schemaNotes(generation: SystemStatus['generation']): readonly Note[] {
+  const changes = generation?.siteChanges ?? [];
+  if (changes.length === 0) return [];
+  const named = changes.slice(0, NAMED_CHANGES).join('; ');
+  const rest = changes.length > NAMED_CHANGES ? ` and ${changes.length - NAMED_CHANGES} more` : '';
+  return [
+    {
+      level: 'warning',
+      text: `The site’s schema has changed: ${named}${rest}. What changed passes through until a schema is applied.`,
+    },
+  ];
+}
+
 /**
  * Says how it goes.
  * @param maxLagMs staleness above which readers pass through.
@@ -105,6 +121,7 @@ export function headlineOf(status: SystemStatus, maxLagMs: number): Headline {
   const notes: readonly Note[] = [
     ...partNotes(status),
     ...(report === null ? [] : [...serviceNotes(report.services), ...replicaNotes(report, maxLagMs)]),
+    ...schemaNotes(status.generation),
     ...failed.map(
       (counts): Note => ({
         level: 'warning',

@@ -3,6 +3,7 @@ import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
 import { Generations } from './generations.ts';
 import { ScanProjects } from './scan-projects.ts';
+import { SiteChanges } from './site-changes.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
 import { UnmergedWrites } from './unmerged-writes.ts';
 
@@ -15,4 +16,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-control-messages', class: ControlMessages },
   { name: '2026-11-data-updates', class: DataUpdates },
   { name: '2026-11-scan-projects', class: ScanProjects },
+  { name: '2026-11-site-changes', class: SiteChanges },
 ];
