@@ -1,5 +1,5 @@
 import type { EntityRef } from '@understudy/domain/entity';
-import type { Actor, EventLog } from './event-log.ts';
+import { type Actor, type EventLog, wireTime } from './event-log.ts';
 import { type PermissionRules, rulesOf } from './permissions.ts';
 import type { SiteData } from './site-data.ts';
 import { badData } from './site-fault.ts';
@@ -20,6 +20,8 @@ export class Caller {
   /** Whether the call's writes are logged (protocol §6.6). */
   readonly isLogged: boolean;
   readonly now = new Date();
+  /** The same, as the site writes it. */
+  readonly nowText = wireTime(this.now);
   readonly #site: Site;
 
   constructor(site: Site, actor: Actor) {

@@ -14,6 +14,8 @@ export interface Actor {
 /** An event before it has a time and an id. */
 export interface EventDraft {
   readonly action: 'New' | 'Change' | 'Retirement' | 'Revival' | 'Delete';
+  /** What the event type names, where that is not the entity's type. */
+  readonly subject?: string;
   readonly entity: EntityRef;
   readonly attribute: string | null;
   readonly project: EntityRef | null;
@@ -82,7 +84,7 @@ export class EventLog {
   #publish(id: number, draft: EventDraft, actor: Actor, at: string): void {
     this.#data.events.publish({
       id,
-      eventType: `Shotgun_${draft.entity.type}_${draft.action}`,
+      eventType: `Shotgun_${draft.subject ?? draft.entity.type}_${draft.action}`,
       attribute: draft.attribute,
       entity: draft.entity,
       project: draft.project,

@@ -51,7 +51,7 @@ export interface Sandbox {
   writesPerSecond: number;
 }
 
-const BODY_LIMIT_BYTES = 50_000_000;
+const BODY_LIMIT_BYTES = 10_000_000;
 /** A client that uploads for minutes keeps its other connection open meanwhile. */
 const KEEP_ALIVE_MS = 600_000;
 const TRAFFIC_TICK_MS = 50;

@@ -1,5 +1,5 @@
 import type { EntityLink, EntityRef, Json } from '@understudy/domain/entity';
-import { isEntityRef } from '@understudy/domain/entity';
+import { isEntityRef, refKey } from '@understudy/domain/entity';
 import { type Entity, type EntityRows, EntityTable, type StoredEntity } from './entity-table.ts';
 import { EventTable } from './event-table.ts';
 import { LinkIndex } from './link-index.ts';
@@ -80,6 +80,19 @@ export class SiteData {
     const before = entity.stored(name);
     entity.put(name, value);
     this.#links.changed(entity, name, before, value);
+  }
+
+  /** Sets what one person has in a field that is each person's own. */
+  setPerUser(entity: StoredEntity, name: string, user: EntityRef, value: Json): void {
+    const place = `_${name}`;
+    const before = (entity.stored(place) ?? {}) as Readonly<Record<string, Json>>;
+    this.set(entity, place, { ...before, [refKey(user)]: value });
+  }
+
+  /** What one person has in such a field. */
+  perUser(entity: Entity, name: string, user: EntityRef): Json {
+    const values = (entity.stored(`_${name}`) ?? {}) as Readonly<Record<string, Json>>;
+    return values[refKey(user)] ?? null;
   }
 
   /** What a multi-entity field holds, alive, ordered by id and then type. */

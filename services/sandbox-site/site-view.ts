@@ -2,6 +2,7 @@ import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { type EntityLink, type EntityRef, isEntityRef, type Json } from '@understudy/domain/entity';
 import type { Entity, EntityRows } from './entity-table.ts';
 import type { PermissionRules } from './permissions.ts';
+import { isPerUser } from './private-schema.ts';
 import type { SandboxField, SandboxType } from './sandbox-schema.ts';
 import type { SiteData } from './site-data.ts';
 
@@ -82,6 +83,10 @@ export class SiteView {
     if (field === undefined) return null;
     if (name === 'name' && field.readOnly && entity.type === 'HumanUser')
       return this.data.displayName(entity);
+    if (isPerUser(name)) {
+      const own = this.user === null ? null : this.data.perUser(entity, name, this.user);
+      return own ?? (name === 'read_by_current_user' ? 'unread' : null);
+    }
     const { storage } = DATA_TYPES[field.dataType];
     if (storage === 'links') {
       return this.data.links(entity, field).filter((link) => this.#shows(link)) as unknown as Json;

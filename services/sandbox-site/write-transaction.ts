@@ -7,6 +7,7 @@ import { wireTime } from './event-log.ts';
 import { acceptValue } from './field-input.ts';
 import { acceptLink } from './media/file-links.ts';
 import { type FileLink, LINK_FIELD } from './media/media-values.ts';
+import { isPerUser } from './private-schema.ts';
 import type { SandboxField } from './sandbox-schema.ts';
 import type { SiteData } from './site-data.ts';
 import { badData, badRequest } from './site-fault.ts';
@@ -85,6 +86,10 @@ export class WriteTransaction {
     if (!inCreate && (name === 'created_at' || name === 'created_by')) {
       throw badData(`API update() ${entity.type}.${name} is editable on create only.`);
     }
+    if (isPerUser(name)) {
+      this.#setOwn(entity, field, acceptValue(this.#data, entity.type, field, value));
+      return;
+    }
     const accepted = this.#accepted(entity, field, value);
     if (DATA_TYPES[field.dataType].storage === 'links') {
       this.#setLinks(entity, field, accepted as unknown as EntityRef[], mode, inCreate);
@@ -141,6 +146,23 @@ export class WriteTransaction {
       new_value: after,
       is_transient: isTransient,
     });
+  }
+
+  /** A field that is each person's own: only reading is told, without naming the entity in meta (protocol §6.3). */
+  #setOwn(entity: StoredEntity, field: SandboxField, value: Json): void {
+    const { user } = this.#actor;
+    const before = this.#data.perUser(entity, field.name, user);
+    this.#data.setPerUser(entity, field.name, user, value);
+    this.#undo.push(() => this.#data.setPerUser(entity, field.name, user, before));
+    if (field.name !== 'read_by_current_user' || before === value) return;
+    const meta = { type: 'attribute_change', attribute_name: field.name, field_data_type: field.dataType };
+    this.#event(
+      'Change',
+      entity,
+      field.name,
+      { ...meta, old_value: before ?? 'unread', new_value: value },
+      'Reading',
+    );
   }
 
   /** What is stored of a value that a caller writes; a link to a file becomes an Attachment (protocol §3.5). */
@@ -372,6 +394,7 @@ export class WriteTransaction {
     entity: StoredEntity,
     attribute: string | null,
     meta: Readonly<Record<string, Json>>,
+    subject: string = entity.type,
   ): number | null {
     if (this.#silent) return null;
     const id = this.#log.allocate();
@@ -381,6 +404,7 @@ export class WriteTransaction {
       id,
       draft: {
         action,
+        subject,
         entity: { type: entity.type, id: entity.id },
         attribute,
         project: isEntityRef(project) ? { type: project.type, id: project.id } : null,

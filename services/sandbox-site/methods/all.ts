@@ -1,10 +1,17 @@
 import type { Json } from '@understudy/domain/entity';
 import type { Caller } from '../caller.ts';
 import type { Sandbox } from '../sandbox-site.ts';
+import { activityStream } from './activity-stream.ts';
+import { follow, followers, following, unfollow } from './followers.ts';
+import { noteThreadContents } from './note-thread.ts';
+import { exportPage, navExpand, updateProjectLastAccessed } from './pages.ts';
+import { preferencesRead } from './preferences.ts';
 import { read } from './read.ts';
 import { schemaEntityRead, schemaFieldRead, schemaRead } from './schema.ts';
 import { schemaFieldCreate, schemaFieldDelete, schemaFieldUpdate } from './schema-write.ts';
 import { summarize } from './summarize.ts';
+import { queryDisplayNameCache } from './text-search.ts';
+import { workScheduleRead, workScheduleUpdate } from './work-schedule.ts';
 import { batch, write } from './write.ts';
 
 /** Answers one method of the JSON API. @throws SandboxFault */
@@ -30,5 +37,20 @@ export const METHODS: Readonly<Record<string, Method>> = {
   schema_field_create: schemaFieldCreate,
   schema_field_update: schemaFieldUpdate,
   schema_field_delete: schemaFieldDelete,
+  query_display_name_cache: queryDisplayNameCache,
+  activity_stream: activityStream,
+  note_thread_contents: noteThreadContents,
+  follow,
+  unfollow,
+  followers,
+  following,
+  work_schedule_read: workScheduleRead,
+  work_schedule_update: workScheduleUpdate,
+  preferences_read: (_sandbox, _caller, payload) => preferencesRead(payload),
+  update_project_last_accessed_by_current_user: updateProjectLastAccessed,
+  user_subscriptions_read: () => [],
+  user_subscriptions_create: () => ({ status: 'success' }),
+  export_page: (_sandbox, _caller, payload) => exportPage(payload),
+  nav_expand: navExpand,
   get_session_token: (sandbox, caller) => ({ session_id: sandbox.sessions.create(caller.actor.user) }),
 };
