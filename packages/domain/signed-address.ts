@@ -1,6 +1,6 @@
 /** Parameters of a query that sign an address or limit its time, of the stores that sites keep files in. */
 const SIGNATURE =
-  /^(x-amz-.+|x-goog-.+|awsaccesskeyid|googleaccessid|signature|expires|key-pair-id|policy|sig|se|sp|sv|sr|skoid|sktid|skt|ske|sks|skv|token|_session_id)$/i;
+  /^(x-amz-.+|x-goog-.+|awsaccesskeyid|googleaccessid|signature|expires|key-pair-id|policy|sig|se|sp|sv|sr|skoid|sktid|skt|ske|sks|skv|token|nonce|_session_id)$/i;
 
 /**
  * The lasting part of an address that a site mints anew for each read (protocol §3.5): the same for the same file, and
