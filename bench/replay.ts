@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { applyEvents } from '@understudy/applier/apply-events';
+import { applyEvents } from '@understudy/pipeline/apply-events';
 import type { Json } from '@understudy/domain/entity';
 import type { EventLogEntry } from '@understudy/domain/event';
 import { normalizeEvent } from '@understudy/pipeline/normalize';

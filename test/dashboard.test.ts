@@ -121,7 +121,7 @@ async function fill(db: Database, url: string): Promise<void> {
   const open = await openChunks(db.pool, 100);
   for (const chunk of open.slice(0, 12)) await finishChunk(db.pool, chunk, 97);
   assert.equal(await serveScanned(db.pool, scanId, 'Asset'), 2);
-  for (const service of ['event-poller', 'applier', 'scanner', 'api-reader'])
+  for (const service of ['event-poller', 'applier', 'scanner', 'retirement-reprocessor', 'api-reader'])
     await heartbeat(db.pool, { service, instance: 'render-01:4711', version: '0.1.0', state: 'running' });
   await heartbeat(db.pool, {
     service: 'applier',

@@ -20,7 +20,7 @@ const USER = 'understudy';
 const LOOPBACK = '127.0.0.1';
 const LOOK_MS = 300;
 /** Services that say in the database that they live, besides those with an address. */
-const BEATING = ['event-poller', 'applier', 'scanner'];
+const BEATING = ['event-poller', 'applier', 'scanner', 'retirement-reprocessor'];
 
 /** Ends everything when it is told to, or when a part of it ended by itself. */
 export interface Signals {

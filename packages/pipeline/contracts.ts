@@ -34,6 +34,7 @@ const normalizedEvent = z.object({
 });
 const eventsJob = z.object({ v: z.literal(1), events: z.array(normalizedEvent) });
 const refreshJob = z.object({ v: z.literal(1), type: z.string() });
+const reprocessJob = z.object({ v: z.literal(1), chunkId: z.number().int() });
 const scanJob = z.object({ v: z.literal(1), chunkId: z.number().int() });
 
 /** @throws z.ZodError for data that is not an events job. */
@@ -49,4 +50,9 @@ export function parseRefreshJob(data: unknown): string {
 /** @returns the id of the chunk to scan. */
 export function parseScanJob(data: unknown): number {
   return scanJob.parse(data).chunkId;
+}
+
+/** @returns the id of the chunk to reprocess. */
+export function parseReprocessJob(data: unknown): number {
+  return reprocessJob.parse(data).chunkId;
 }

@@ -52,3 +52,18 @@ export async function enqueueChunks(
     })),
   );
 }
+
+/** Enqueues chunks of reprocessing. */
+export async function enqueueReprocessChunks(
+  queue: JobQueue,
+  chunks: readonly { readonly id: number; readonly kind: string; readonly type: string }[],
+): Promise<void> {
+  await queue.add(
+    chunks.map((chunk) => ({
+      id: `reprocess-${chunk.id}`,
+      name: chunk.type === '' ? chunk.kind : chunk.type,
+      data: { v: 1, chunkId: chunk.id },
+      forget: true,
+    })),
+  );
+}

@@ -3,7 +3,7 @@ import { createScan, type NewChunk, type ScanKind } from '@understudy/store/scan
 import type { Replica } from './replica.ts';
 
 /** The highest id the site has used for a type, alive or retired; 0 if none. */
-async function highestId(replica: Replica, type: string, priority: Priority): Promise<number> {
+export async function highestId(replica: Replica, type: string, priority: Priority): Promise<number> {
   let highest = 0;
   for (const returnOnly of ['active', 'retired'] as const) {
     const { results } = await replica.site.read(

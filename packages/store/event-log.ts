@@ -47,6 +47,20 @@ export async function takeUnapplied(tx: Queryable, ids: readonly number[]): Prom
     .sort((a, b) => a.entry.id - b.entry.id);
 }
 
+/** Events of a stretch of the log, both ends belonging to it, that were applied, by ascending id. */
+export async function appliedEvents(
+  q: Queryable,
+  fromId: number,
+  toId: number,
+): Promise<readonly StoredEvent[]> {
+  const { rows } = await q.query<{ entry: EventLogEntry; tick: string; late: boolean }>(
+    `select entry, tick, late from understudy.event_log
+     where id between $1 and $2 and state = 'applied' order by id`,
+    [fromId, toId],
+  );
+  return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
+}
+
 /** Puts an event aside with what was wrong with it; the stream goes on. */
 export async function parkEvent(tx: Queryable, id: number, error: string): Promise<void> {
   await tx.query(`update understudy.event_log set state = 'parked', error = $2 where id = $1`, [id, error]);

@@ -1,4 +1,5 @@
 import type { Queryable } from './database.ts';
+import { type ReprocessProgress, readReprocesses } from './reprocess.ts';
 import { readWatermark, type Watermark } from './watermark.ts';
 
 /** What `understudy status` and the dashboard show, but for the depths of queues. */
@@ -24,6 +25,8 @@ export interface StatusReport {
     readonly chunksDone: number;
     readonly rows: number;
   }[];
+  /** Runs of the retirement-reprocessor that are under way, and the newest finished one. */
+  readonly reprocesses: readonly ReprocessProgress[];
   readonly servedTypes: readonly string[];
 }
 
@@ -88,6 +91,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
       chunksDone: Number(row.done),
       rows: Number(row.rows),
     })),
+    reprocesses: await readReprocesses(q),
     servedTypes: served.rows.map((row) => row.entity_type),
   };
 }

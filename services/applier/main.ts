@@ -1,8 +1,8 @@
+import { applyEvents } from '@understudy/pipeline/apply-events';
 import { parseEventsJob, parseRefreshJob } from '@understudy/pipeline/contracts';
 import { enqueueRefreshes } from '@understudy/pipeline/enqueue';
 import { pause } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
-import { applyEvents } from './apply-events.ts';
 import { isDataError, park } from './park.ts';
 import { refreshDue } from './refresh.ts';
 

@@ -22,6 +22,7 @@ const DESCRIPTIONS = {
   events: 'Batches of the site’s events, to be applied',
   refresh: 'Entities in doubt, to be fetched again',
   scan: 'Chunks of full and interval scans',
+  reprocess: 'Retirements to be compared with the site, stored events to be applied again',
 } as const;
 
 /**

@@ -8,8 +8,21 @@ import { startTestServer } from './postgres.ts';
 import { until } from './until.ts';
 
 export type QueueKind = 'postgres' | 'redis';
-export type ServiceName = 'sandbox-site' | 'event-poller' | 'applier' | 'scanner' | 'api-reader';
-const SERVICES: readonly ServiceName[] = ['sandbox-site', 'event-poller', 'applier', 'scanner', 'api-reader'];
+export type ServiceName =
+  | 'sandbox-site'
+  | 'event-poller'
+  | 'applier'
+  | 'scanner'
+  | 'retirement-reprocessor'
+  | 'api-reader';
+const SERVICES: readonly ServiceName[] = [
+  'sandbox-site',
+  'event-poller',
+  'applier',
+  'scanner',
+  'retirement-reprocessor',
+  'api-reader',
+];
 
 /** How long a whole stack may take to serve its first full scan, on two busy cores. */
 const READY_TIMEOUT_MS = 120_000;

@@ -3,6 +3,8 @@ import type { CommandLine } from '../command-line.ts';
 import { registerConfig } from './config.ts';
 import { registerCtl } from './ctl.ts';
 import { registerEvents } from './events.ts';
+import { registerHistory } from './history.ts';
+import { registerReprocess } from './reprocess.ts';
 import { registerScan } from './scan.ts';
 import { registerSchema } from './schema/schema.ts';
 import { registerStatus } from './status.ts';
@@ -17,6 +19,8 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerScan,
   registerVerify,
   registerEvents,
+  registerReprocess,
+  registerHistory,
   registerCtl,
   registerSchema,
   registerConfig,

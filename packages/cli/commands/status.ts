@@ -88,6 +88,7 @@ function statusJson(headline: Headline, { report, ...status }: SystemStatus): ob
     events: null,
     refreshes: null,
     scans: null,
+    reprocesses: null,
     servedTypes: null,
   };
   return { headline, ...status, ...(report ?? none) };
@@ -129,6 +130,20 @@ function printStatus(headline: Headline, status: SystemStatus): void {
         barText(one.chunksDone / one.chunks),
         `${numberText(one.chunksDone)} of ${numberText(one.chunks)}`,
         one.rows,
+      ]),
+    );
+  }
+  if (report !== null && report.reprocesses.length > 0) {
+    printLine();
+    printTable(
+      ['REPROCESS', 'REASON', 'DONE', 'JOBS', 'LOOKED AT', 'REPAIRED'],
+      report.reprocesses.map((one) => [
+        `${one.kind} ${one.id}`,
+        one.reason,
+        barText(one.chunks === 0 ? 1 : one.chunksDone / one.chunks),
+        `${numberText(one.chunksDone)} of ${numberText(one.chunks)}`,
+        one.checked,
+        one.repaired,
       ]),
     );
   }

@@ -105,6 +105,15 @@ export const SECTIONS = {
       'how far an interval scan reaches back over the last one',
     ),
   },
+  reprocessor: {
+    concurrency: integer(2, { min: 1, max: 64 }, 'chunks reprocessed at once by one process'),
+    intervalMs: integer(
+      DAY,
+      { min: 0, max: 30 * DAY },
+      'time between two comparisons of who is retired; 0: only when it is asked for',
+    ),
+    chunkSize: integer(20_000, { min: 1, max: 1_000_000 }, 'ids compared by one job'),
+  },
   history: {
     enabled: flag(true, 'every change that the replica makes to itself is logged'),
     keepDays: integer(60, { min: 1, max: 3_650 }, 'how long that log is kept'),

@@ -4,13 +4,15 @@ import { headlineOf } from './headline.ts';
 import type { SystemStatus } from './system-status.ts';
 
 const MAX_LAG_MS = 60_000;
-const SERVICES = ['event-poller', 'applier', 'scanner', 'api-reader'].map((service) => ({
-  service,
-  instance: 'here:1',
-  version: '1',
-  state: 'running',
-  silentMs: 500,
-}));
+const SERVICES = ['event-poller', 'applier', 'scanner', 'retirement-reprocessor', 'api-reader'].map(
+  (service) => ({
+    service,
+    instance: 'here:1',
+    version: '1',
+    state: 'running',
+    silentMs: 500,
+  }),
+);
 const REPORT: NonNullable<SystemStatus['report']> = {
   watermark: { polledThrough: 9, appliedThrough: 9, lastPollAt: new Date(), lagMs: 800 },
   services: SERVICES,
@@ -18,6 +20,7 @@ const REPORT: NonNullable<SystemStatus['report']> = {
   events: { waiting: 0, parked: 0, stored: 9 },
   refreshes: { waiting: 0, failing: 0 },
   scans: [],
+  reprocesses: [],
   servedTypes: [],
 };
 const GOOD: SystemStatus = {

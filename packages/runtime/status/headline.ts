@@ -16,7 +16,7 @@ export interface Headline extends Note {
 
 /** A process that gave no sign of life for this long is gone, or hangs; they give one every two seconds. */
 export const SILENT_MS = 10_000;
-const NEEDED_SERVICES = ['event-poller', 'applier', 'scanner', 'api-reader'];
+const NEEDED_SERVICES = ['event-poller', 'applier', 'scanner', 'retirement-reprocessor', 'api-reader'];
 
 const TITLES: Readonly<Record<Level, string>> = {
   ok: 'The replica is up to date',

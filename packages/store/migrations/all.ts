@@ -2,6 +2,7 @@ import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
 import { Generations } from './generations.ts';
+import { Reprocess } from './reprocess.ts';
 import { ScanProjects } from './scan-projects.ts';
 import { SiteChanges } from './site-changes.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
@@ -17,4 +18,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-data-updates', class: DataUpdates },
   { name: '2026-11-scan-projects', class: ScanProjects },
   { name: '2026-11-site-changes', class: SiteChanges },
+  { name: '2026-11-reprocess', class: Reprocess },
 ];

@@ -1,17 +1,24 @@
 import type { NormalizedEvent } from '@understudy/domain/event';
-import { normalizeEvent } from '@understudy/pipeline/normalize';
-import { onReplica, originOf, type Replica } from '@understudy/pipeline/replica';
 import { identifierField, isPlainIdentifier } from '@understudy/schema/display-name';
+import type { Queryable } from '@understudy/store/database';
 import { entityTable } from '@understudy/store/entity-tables';
-import { takeUnapplied } from '@understudy/store/event-log';
+import { appliedEvents, type StoredEvent, takeUnapplied } from '@understudy/store/event-log';
 import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targets';
 import { mergeChanges, type RowChange } from '@understudy/store/merge/changes';
+import type { Origin } from '@understudy/store/merge/origin';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
+import { normalizeEvent } from './normalize.ts';
+import { onReplica, originOf, type Replica } from './replica.ts';
+
+/** A request, and the tick of the event that asks for it. */
+interface PlannedRefresh extends RefreshRequest {
+  readonly heardAt: number;
+}
 
 /** What a batch of events comes to. */
 interface Plan {
   readonly changes: Map<string, RowChange[]>;
-  readonly refreshes: RefreshRequest[];
+  readonly refreshes: PlannedRefresh[];
   readonly targets: LinkTarget[];
 }
 
@@ -29,29 +36,77 @@ export async function applyEvents(
 }
 
 function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySet<string>> {
+  return replica.db.transaction(async (tx) =>
+    applyStored(tx, replica, await takeUnapplied(tx, ids), originOf(replica, 'event')),
+  );
+}
+
+/**
+ * Applies events again that were applied once, with the ticks they had: what the replica has heard since stays. Only
+ * entities that were not fetched since such an event may have to be fetched.
+ * @param fromId first event id; `toId`, the last one, belongs to it as well.
+ * @returns types of the entities that must be fetched now, and how many events there were.
+ */
+export function replayEvents(
+  replica: Replica,
+  fromId: number,
+  toId: number,
+): Promise<{ readonly types: ReadonlySet<string>; readonly count: number }> {
+  return onReplica(replica, (current) =>
+    current.db.transaction(async (tx) => {
+      const events = await appliedEvents(tx, fromId, toId);
+      const types = await applyStored(tx, current, events, originOf(current, 'reprocess'), true);
+      return { types, count: events.length };
+    }),
+  );
+}
+
+async function applyStored(
+  tx: Queryable,
+  replica: Replica,
+  events: readonly StoredEvent[],
+  origin: Origin,
+  isReplay = false,
+): Promise<ReadonlySet<string>> {
   const { schema } = replica;
-  return replica.db.transaction(async (tx) => {
-    const claimed = await takeUnapplied(tx, ids);
-    const origin = originOf(replica, 'event');
-    const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
-    // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
-    for (const { entry, tick, late } of claimed)
-      planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
-    // Rows before link targets, types in one order: the order of locks is the same for everybody.
-    for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
-      const cached = replica.schema.types.get(type);
-      if (cached === undefined) continue;
-      const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes, origin);
-      for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt' });
-      for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing' });
-    }
-    await upsertLinkTargets(tx, plan.targets);
-    const wanted = plan.refreshes.filter(
-      (request) => replica.schema.types.has(request.type) || request.linkers,
+  const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
+  // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
+  for (const { entry, tick, late } of events)
+    planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
+  // Rows before link targets, types in one order: the order of locks is the same for everybody.
+  for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const cached = schema.types.get(type);
+    if (cached === undefined) continue;
+    const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes, origin);
+    const last = events.at(-1)?.tick ?? 0;
+    for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
+    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
+  }
+  await upsertLinkTargets(tx, plan.targets);
+  const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);
+  const wanted = isReplay ? await notFetchedSince(tx, replica, kept) : kept;
+  await requestRefresh(tx, wanted);
+  return new Set(wanted.map((request) => request.type));
+}
+
+/** Those of the requests whose entity was not fetched after the event that asks for it. */
+async function notFetchedSince(
+  tx: Queryable,
+  replica: Replica,
+  requests: readonly PlannedRefresh[],
+): Promise<readonly PlannedRefresh[]> {
+  const open: PlannedRefresh[] = [];
+  for (const [type, ofType] of Map.groupBy(requests, (request) => request.type)) {
+    const cached = replica.schema.types.get(type);
+    if (cached === undefined) continue;
+    const { rows } = await tx.query<{ id: string; tick: string }>(
+      `select id, _fetched_tick as tick from ${entityTable(cached).sqlName} where id = any($1::bigint[])`,
+      [ofType.map(({ id }) => id)],
     );
-    await requestRefresh(tx, wanted);
-    return new Set(wanted.map((request) => request.type));
-  });
+    const ticks = new Map(rows.map((row) => [Number(row.id), Number(row.tick)]));
+    open.push(...ofType.filter(({ id, heardAt }) => (ticks.get(id) ?? 0) < heardAt));
+  }
+  return open;
 }
 
 function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
@@ -66,7 +121,7 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
     ofType.push({ id, tick, siteTime, change: rowChange, eventId: event.id, user: event.user });
   };
   const refresh = (reason: string, linkers = false): void => {
-    plan.refreshes.push({ type, id, reason, linkers });
+    plan.refreshes.push({ type, id, reason, linkers, heardAt: tick });
   };
   if (change.kind === 'retire' || change.kind === 'revive') {
     plan.targets.push({ type, id, active: change.kind === 'revive', tick });
@@ -161,7 +216,7 @@ function planTouched(replica: Replica, event: NormalizedEvent, plan: Plan): void
     for (const field of fields.values()) {
       const isList = field.dataType === 'multi_entity' || field.dataType === 'addressing';
       if (!isList || !field.validTypes.includes(change.target.type)) continue;
-      plan.refreshes.push({ type: ref.type, id: ref.id, reason: 'linked' });
+      plan.refreshes.push({ type: ref.type, id: ref.id, reason: 'linked', heardAt: event.tick });
       break;
     }
   }
