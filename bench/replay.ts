@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
-import { applyEvents } from '@understudy/pipeline/apply-events';
 import type { Json } from '@understudy/domain/entity';
 import type { EventLogEntry } from '@understudy/domain/event';
+import { applyEvents } from '@understudy/pipeline/apply-events';
 import { normalizeEvent } from '@understudy/pipeline/normalize';
 import { entityTable } from '@understudy/store/entity-tables';
 import { storeEvents } from '@understudy/store/event-log';
