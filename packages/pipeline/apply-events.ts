@@ -7,6 +7,7 @@ import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targe
 import { mergeChanges, type RowChange } from '@understudy/store/merge/changes';
 import type { Origin } from '@understudy/store/merge/origin';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
+import { eventTargets } from './event-targets.ts';
 import { normalizeEvent } from './normalize.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
 
@@ -71,8 +72,10 @@ async function applyStored(
   const { schema } = replica;
   const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
   // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
-  for (const { entry, tick, late } of events)
+  for (const { entry, tick, late } of events) {
+    plan.targets.push(...eventTargets(entry, tick, schema));
     planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
+  }
   // Rows before link targets, types in one order: the order of locks is the same for everybody.
   for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
     const cached = schema.types.get(type);

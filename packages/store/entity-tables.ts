@@ -18,6 +18,9 @@ export interface EntityTable {
   readonly fields: ReadonlyMap<string, FieldStorage & { readonly field: CachedField }>;
 }
 
+/** Its entries are the event log's: they are read through a view. */
+const EVENT_LOG_ENTRY = 'EventLogEntry';
+const EVENT_LOG_VIEW = 'understudy.event_log_entry';
 const NAME_BYTES = 63;
 const SQL_TYPES: Readonly<Record<string, string>> = {
   text: 'text',
@@ -53,7 +56,8 @@ export function entityTable(type: CachedType): EntityTable {
   const base = tableName(type.name);
   const fields = new Map<string, FieldStorage & { readonly field: CachedField }>();
   for (const field of type.fields.values()) fields.set(field.name, { ...fieldStorage(base, field), field });
-  const table: EntityTable = { type: type.name, sqlName: `site.${quote(base)}`, fields };
+  const sqlName = type.name === EVENT_LOG_ENTRY ? EVENT_LOG_VIEW : `site.${quote(base)}`;
+  const table: EntityTable = { type: type.name, sqlName, fields };
   tables.set(type, table);
   return table;
 }

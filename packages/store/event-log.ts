@@ -88,3 +88,16 @@ export async function retryParked(q: Queryable): Promise<number> {
   );
   return rowCount ?? 0;
 }
+
+/**
+ * The lowest id from which on the log is held without a hole, but for ids that the site lacks, too; null before following
+ * began. Read after what it is to judge: the log only ever loses what is below it.
+ */
+export async function heldFrom(q: Queryable): Promise<number | null> {
+  const { rows } = await q.query<{ held: string }>({
+    name: 'held-from',
+    text: `select coalesce((select min(id) from understudy.event_log), polled_through + 1) as held
+      from understudy.watermark`,
+  });
+  return rows[0] === undefined ? null : Number(rows[0].held);
+}

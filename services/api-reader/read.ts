@@ -18,13 +18,13 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     const read = compileRead(call.envelope.payload, context);
     if ('passThrough' in read) return read;
     const images = imagesOf(call.envelope.payload, read.type, context.schema);
-    if (images.fields.length === 0) return () => runRead(parts.statements, read);
+    if (images.fields.length === 0) return async () => (await runRead(parts.statements, read)).text;
     // Clients of old sites get numbers instead of addresses (protocol §3.1).
     if (!images.asAddresses) return passingThrough('image numbers');
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;
     if (base === null) return passingThrough('image addresses');
     return async () =>
-      withLinks(await runRead(parts.statements, read), images.fields, (ref, name) =>
+      withLinks((await runRead(parts.statements, read)).text, images.fields, (ref, name) =>
         parts.mediaLinks.linkTo(ref, name, base),
       );
   });
@@ -43,8 +43,15 @@ function imagesOf(
   return { fields, asAddresses: read.api_return_image_urls === true };
 }
 
-/** @returns the JSON of the reply: `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2). */
-async function runRead(statements: ReadConnections, read: CompiledRead): Promise<string> {
+/** A reply to `read`. */
+export interface ReadReply {
+  /** `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2) */
+  readonly text: string;
+  readonly hasNextPage: boolean;
+}
+
+/** Runs a compiled read, as of now. */
+export async function runRead(statements: ReadConnections, read: CompiledRead): Promise<ReadReply> {
   const now = new Date();
   const texts = await statements.texts({ name: read.name, text: read.sql }, boundAt(read.params, now));
   const { entities, hasNextPage } = pageOf(read, texts);
@@ -55,5 +62,5 @@ async function runRead(statements: ReadConnections, read: CompiledRead): Promise
     const count = Number((await statements.texts(counting, boundAt(countParams(read), now)))[0]);
     paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize}`;
   }
-  return `{"results":{"entities":${entities},"paging_info":{${paging}}}}`;
+  return { text: `{"results":{"entities":${entities},"paging_info":{${paging}}}}`, hasNextPage };
 }

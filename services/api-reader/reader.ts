@@ -19,6 +19,7 @@ import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
 import { createCredentials } from './credentials.ts';
+import { answerEventRead, isEventRead } from './event-reads.ts';
 import { createInfoMirror } from './info.ts';
 import type { LocalParts } from './local-answer.ts';
 import { createMediaLinks } from './media-links.ts';
@@ -139,7 +140,9 @@ export async function startReader(
     if (method === 'info') return info.answer();
     const why = isWriteMethod(method) || isSchemaWrite(method) ? null : whyAlwaysSites(call);
     if (why !== null) return passThrough(upstream, call, why);
-    if (method === 'read') return answerRead(local, call);
+    if (method === 'read') {
+      return isEventRead(call) ? answerEventRead(local, call, schema.eventLog()) : answerRead(local, call);
+    }
     if (isSchemaRead(method)) return schema.answer(call, method);
     if (isWriteMethod(method))
       return writeThrough({ upstream, credentials, debt, replica, log }, call, method);

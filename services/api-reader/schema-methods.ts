@@ -1,6 +1,9 @@
 import { readSiteSchema } from '@understudy/pipeline/site-schema';
 import { type PassThrough, passingThrough } from '@understudy/query/pass-through';
 import { loop } from '@understudy/runtime/loop';
+import type { CachedType } from '@understudy/schema/cached-schema';
+import { eventLogType } from '@understudy/schema/event-log-type';
+import { parseSiteSchema } from '@understudy/schema/site-schema';
 import type { Queryable } from '@understudy/store/database';
 import {
   claimSiteSchemaRenewal,
@@ -31,6 +34,7 @@ const RENEW_AGE_MS = 5 * 60_000;
 const SERVE_AGE_MS_MAX = 4 * RENEW_AGE_MS;
 const CLAIM_MS = 60_000;
 const LOOK_MS = 1_000;
+const EVENT_LOG_ENTRY = 'EventLogEntry';
 
 type Descriptors = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
@@ -47,6 +51,8 @@ export interface SchemaMirror {
   answer(call: ApiCall, method: SchemaRead): Promise<Answer>;
   /** Sends a change of the schema on; the copy is not served again before it was renewed. @throws ReaderError */
   passThroughWrite(call: ApiCall): Promise<Answer>;
+  /** EventLogEntry as the site describes it, while the copy is up to date; else null. */
+  eventLog(): CachedType | null;
   /** Renews the copy when it needs it, one reader for all, until the signal is aborted. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -58,6 +64,7 @@ export function createSchemaMirror(options: {
 }): SchemaMirror {
   const { local, siteUrl } = options;
   let copy: Copy | null = null;
+  let eventLog: CachedType | null = null;
 
   const current = async (pool: Queryable): Promise<Copy | PassThrough> => {
     const state = await siteSchemaState(pool, siteUrl);
@@ -73,7 +80,15 @@ export function createSchemaMirror(options: {
     return copy;
   };
 
+  const lookAtEventLog = async (pool: Queryable): Promise<void> => {
+    const before = copy;
+    const known = await current(pool);
+    if ('passThrough' in known) eventLog = null;
+    else if (known !== before || eventLog === null) eventLog = eventLogOf(known);
+  };
+
   return {
+    eventLog: () => eventLog,
     answer: (call, method) =>
       answerLocally(local, call, (replica) => {
         const { payload } = call.envelope;
@@ -105,9 +120,22 @@ export function createSchemaMirror(options: {
         const { db, site } = replica;
         if (await claimSiteSchemaRenewal(db.pool, siteUrl, RENEW_AGE_MS, CLAIM_MS))
           await readSiteSchema({ db, site, siteUrl }, { priority: 'poll', signal });
+        await lookAtEventLog(db.pool);
         return LOOK_MS;
       }),
   };
+}
+
+function typesOf(copy: Copy): Descriptors {
+  copy.types ??= JSON.parse(copy.schemaRead) as Descriptors;
+  return copy.types;
+}
+
+function eventLogOf(copy: Copy): CachedType | null {
+  const types = typesOf(copy);
+  if (!Object.hasOwn(types, EVENT_LOG_ENTRY)) return null;
+  const fields = parseSiteSchema({ [EVENT_LOG_ENTRY]: types[EVENT_LOG_ENTRY] }).get(EVENT_LOG_ENTRY);
+  return fields === undefined ? null : eventLogType(fields);
 }
 
 type Question =
@@ -138,10 +166,10 @@ function questionOf(method: SchemaRead, payload: unknown): Question | PassThroug
 function replyTo(ask: Question, copy: Copy): string | PassThrough {
   if (ask.of === 'schema') return `{"results":${copy.schemaRead}}`;
   if (ask.of === 'entities') return `{"results":${copy.schemaEntityRead}}`;
-  copy.types ??= JSON.parse(copy.schemaRead) as Descriptors;
+  const types = typesOf(copy);
   // What the site does not have it refuses in its own words.
-  if (!Object.hasOwn(copy.types, ask.type)) return passingThrough('invalid read', ask.type);
-  const fields = copy.types[ask.type] ?? {};
+  if (!Object.hasOwn(types, ask.type)) return passingThrough('invalid read', ask.type);
+  const fields = types[ask.type] ?? {};
   if (ask.field === null) return `{"results":${JSON.stringify(fields)}}`;
   if (!Object.hasOwn(fields, ask.field)) return passingThrough('invalid read', ask.field);
   return `{"results":${JSON.stringify({ [ask.field]: fields[ask.field] })}}`;

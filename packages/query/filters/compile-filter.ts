@@ -160,6 +160,9 @@ function fieldConditionPositive(
       return choiceCondition(comparison, dataType.name === 'list');
     case 'uuid':
       return uuidCondition(comparison);
+    case 'image':
+      if (values[0] !== null) throw new NotCompiled('invalid filter', 'null expected');
+      return `${column} is null`;
     default:
       throw new NotCompiled('operator not answered here', `${dataType.name} ${relation}`);
   }

@@ -1,6 +1,7 @@
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
+import { EventLogEntryView } from './event-log-entry.ts';
 import { Generations } from './generations.ts';
 import { Reprocess } from './reprocess.ts';
 import { ScanProjects } from './scan-projects.ts';
@@ -19,4 +20,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-scan-projects', class: ScanProjects },
   { name: '2026-11-site-changes', class: SiteChanges },
   { name: '2026-11-reprocess', class: Reprocess },
+  { name: '2026-11-event-log-entry', class: EventLogEntryView },
 ];

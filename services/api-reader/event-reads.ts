@@ -1,0 +1,54 @@
+import { compileRead } from '@understudy/query/compile-read';
+import { eventReach } from '@understudy/query/event-reach';
+import { passingThrough } from '@understudy/query/pass-through';
+import type { QueryContext } from '@understudy/query/scope';
+import type { CachedType } from '@understudy/schema/cached-schema';
+import { heldFrom } from '@understudy/store/event-log';
+import type { Answer, ApiCall } from './api-call.ts';
+import { payloadType } from './envelope.ts';
+import { answerLocally, type LocalParts } from './local-answer.ts';
+import { runRead } from './read.ts';
+import { queryContext, type ReplicaState } from './replica-state.ts';
+
+const EVENT_LOG_ENTRY = 'EventLogEntry';
+
+export const isEventRead = (call: ApiCall): boolean => payloadType(call.envelope.payload) === EVENT_LOG_ENTRY;
+
+/** What compilers of reads of the event log need to know. */
+export function eventContext(state: ReplicaState, eventLog: CachedType): QueryContext {
+  const { schema, servedTypes } = queryContext(state);
+  return {
+    schema: { types: new Map([...schema.types, [EVENT_LOG_ENTRY, eventLog]]) },
+    servedTypes: new Set([...servedTypes, EVENT_LOG_ENTRY]),
+  };
+}
+
+/**
+ * Answers a `read` of EventLogEntry (protocol §6) from our own log, so that event daemons ask us instead of the site:
+ * gaps are the site's, links are resolved as they are now. What may reach below the first event that is held passes
+ * through.
+ * @param eventLog the type as the site describes it; null while that is not known.
+ * @throws as answerLocally does.
+ */
+export function answerEventRead(
+  parts: LocalParts,
+  call: ApiCall,
+  eventLog: CachedType | null,
+): Promise<Answer> {
+  return answerLocally(parts, call, (replica, state) => {
+    if (eventLog === null) return passingThrough('type not ready', EVENT_LOG_ENTRY);
+    const { payload } = call.envelope;
+    const read = compileRead(payload, eventContext(state, eventLog));
+    if ('passThrough' in read) return read;
+    const { fromId, newestFirst } = eventReach(payload as Readonly<Record<string, unknown>>);
+    if (fromId === null && (!newestFirst || read.countSql !== null)) return passingThrough('event not held');
+    return async () => {
+      const reply = await runRead(parts.statements, read);
+      const held = await heldFrom(replica.db.pool);
+      const reachesAll = held !== null && fromId !== null && fromId >= held;
+      return reachesAll || (newestFirst && reply.hasNextPage && read.countSql === null)
+        ? reply.text
+        : passingThrough('event not held');
+    };
+  });
+}
