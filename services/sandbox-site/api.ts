@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Json } from '@understudy/domain/entity';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { authenticate } from './auth.ts';
@@ -44,23 +43,12 @@ export async function handleApi(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  const { faults, random } = sandbox;
-  if (faults.outage) {
-    request.raw.socket.destroy();
-    return reply.hijack();
-  }
-  if (faults.latencyMs > 0) await delay(faults.latencyMs);
-  if (faults.errorRate > 0 && random() < faults.errorRate) return reply.code(502).send('Bad Gateway');
   let result: Json;
   try {
     result = answer(sandbox, request.body);
   } catch (error) {
     if (!(error instanceof SandboxFault)) throw error;
     result = { exception: true, message: error.message, error_code: error.code };
-  }
-  if (faults.closeRate > 0 && random() < faults.closeRate) {
-    request.raw.socket.destroy();
-    return reply.hijack();
   }
   return reply.send(result);
 }

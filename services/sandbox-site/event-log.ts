@@ -34,7 +34,7 @@ export class EventLog {
   readonly #data: SiteData;
   readonly #faults: () => Faults;
   readonly #random: Random;
-  readonly #late = new Set<NodeJS.Timeout>();
+  readonly #late = new Map<NodeJS.Timeout, () => void>();
 
   constructor(data: SiteData, faults: () => Faults, random: Random) {
     this.#data = data;
@@ -60,14 +60,14 @@ export class EventLog {
         this.#late.delete(timer);
         publish();
       }, faults.lateMs);
-      this.#late.add(timer);
+      this.#late.set(timer, publish);
     } else publish();
   }
 
   /** Adds one entry that no write made. @returns its id. */
   add(event: Omit<LoggedEvent, 'id'>): number {
     const id = this.allocate();
-    this.#data.events.publish({ ...event, id });
+    this.#data.publish({ ...event, id });
     return id;
   }
 
@@ -77,12 +77,16 @@ export class EventLog {
     return silentRate > 0 && this.#random() < silentRate;
   }
 
+  /** Shows what is late. */
   close(): void {
-    for (const timer of this.#late) clearTimeout(timer);
+    for (const [timer, publish] of this.#late) {
+      clearTimeout(timer);
+      publish();
+    }
   }
 
   #publish(id: number, draft: EventDraft, actor: Actor, at: string): void {
-    this.#data.events.publish({
+    this.#data.publish({
       id,
       eventType: `Shotgun_${draft.subject ?? draft.entity.type}_${draft.action}`,
       attribute: draft.attribute,

@@ -5,9 +5,15 @@ const everyFault = z.object({
   /** Every connection is closed without an answer. */
   outage: z.boolean(),
   latencyMs: z.number().min(0).max(60_000),
-  /** Share of requests answered with 502. */
+  /** Up to so much is added to it, at random. */
+  jitterMs: z.number().min(0).max(60_000),
+  /** Share of requests answered with a status of failure, and which. */
   errorRate: z.number().min(0).max(1),
-  /** Share of requests whose connection is closed, after their work was done. */
+  errorStatus: z.number().int().min(400).max(599),
+  /** More requests a second than this are refused with 429; 0: none are. */
+  requestsPerSecond: z.number().min(0),
+  /** Share of requests whose connection is closed before their work is done, and after. */
+  closeBeforeRate: z.number().min(0).max(1),
   closeRate: z.number().min(0).max(1),
   /** Share of writes whose events become visible late, and after how long. */
   lateRate: z.number().min(0).max(1),
@@ -46,7 +52,11 @@ export const faultsSchema = everyFault.partial().strict();
 export const NO_FAULTS: Faults = {
   outage: false,
   latencyMs: 0,
+  jitterMs: 0,
   errorRate: 0,
+  errorStatus: 502,
+  requestsPerSecond: 0,
+  closeBeforeRate: 0,
   closeRate: 0,
   lateRate: 0,
   lateMs: 2_000,
@@ -64,3 +74,9 @@ export const NO_FAULTS: Faults = {
   quarantined: [],
   sessionLifetimeMs: 24 * 3_600_000,
 };
+
+/** Reads faults as JSON, as a flag gives them; empty for none. @throws ZodError, SyntaxError */
+export function parseFaults(text: string): Partial<Faults> {
+  const parsed = faultsSchema.parse(text === '' ? {} : JSON.parse(text));
+  return Object.fromEntries(Object.entries(parsed).filter(([, value]) => value !== undefined));
+}

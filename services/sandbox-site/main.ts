@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { configOrExit } from '@understudy/runtime/config/main';
 import { runService } from '@understudy/runtime/lifecycle';
 import { createLogger } from '@understudy/runtime/logging';
+import { parseFaults } from './faults.ts';
 import { parseSandboxJson, parseSandboxYaml } from './sandbox-schema.ts';
 import { startSandboxSite } from './sandbox-site.ts';
 
@@ -24,7 +25,16 @@ await runService({
       seed: config.seed,
       writesPerSecond: config.traffic,
       latencyMs: config.latencyMs,
+      stateFile: config.stateFile === '' ? null : config.stateFile,
+      history: config.history,
+      faults: parseFaults(config.faults),
     });
+    if (site.putAside !== null) {
+      log.warn(
+        { putAside: site.putAside },
+        'the state file began from another seed, scale or schema: it was put aside',
+      );
+    }
     log.info({ url: site.url, seed: config.seed, traffic: config.traffic }, 'the sandbox site listens');
     return {
       run: (signal) =>

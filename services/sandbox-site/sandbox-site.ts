@@ -3,12 +3,15 @@ import { adminRoutes } from './admin.ts';
 import { handleApi } from './api.ts';
 import { addDisplayColumns } from './display-columns.ts';
 import { EventLog, wireTime } from './event-log.ts';
+import { SeededHistory } from './event-table.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
+import { Journal, journalHead } from './journal.ts';
 import { fileRoutes } from './media/file-routes.ts';
 import { MediaStore } from './media/media-store.ts';
 import { mediaValues } from './media/media-values.ts';
 import { Thumbnails } from './media/thumbnails.ts';
 import { uploadRoutes } from './media/upload-routes.ts';
+import { misbehave } from './misbehave.ts';
 import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
@@ -30,8 +33,12 @@ export interface SandboxOptions {
   /** Writes a second that it makes by itself. */
   readonly writesPerSecond: number;
   readonly latencyMs: number;
-  /** Where uploaded files are kept; null for a temporary folder. */
-  readonly mediaFolder?: string | null;
+  /** Keeps what changes, and uploaded files beside it, for the next start; null: nothing is kept. */
+  readonly stateFile?: string | null;
+  /** Whether the event log tells how the seeded studio came to be. */
+  readonly history?: boolean;
+  /** How it misbehaves from the start. */
+  readonly faults?: Partial<Faults>;
 }
 
 /** The state that its routes share. */
@@ -75,16 +82,31 @@ function playTraffic(sandbox: Sandbox): () => void {
   return () => clearInterval(timer);
 }
 
+/** A sandbox site that runs. */
+export interface SandboxSite {
+  readonly url: string;
+  readonly sandbox: Sandbox;
+  /** Where an older journal was put that did not fit, if there was one. */
+  readonly putAside: string | null;
+  close(): Promise<void>;
+}
+
 /** Starts a sandbox site. `data` is its inside, for tests that look at the truth. */
-export async function startSandboxSite(
-  options: SandboxOptions,
-): Promise<{ readonly url: string; readonly sandbox: Sandbox; close(): Promise<void> }> {
+export async function startSandboxSite(options: SandboxOptions): Promise<SandboxSite> {
   const data = new SiteData(options.schema);
   const random = randomFrom(options.seed);
-  seedStudio(data, options.scale, random);
+  const history = options.history === true ? new SeededHistory({ type: 'ApiUser', id: 1 }) : null;
+  const head = journalHead(options.schema, options.seed, options.scale, history !== null);
+  seedStudio(data, options.scale, random, history);
+  if (history !== null) {
+    data.events.seed(history);
+    data.takeIds('EventLogEntry', history.size);
+  }
   addDisplayColumns(data, { type: 'ApiUser', id: 1 }, wireTime(new Date(BORN)));
+  const { stateFile = null } = options;
+  const opened = stateFile === null ? null : await Journal.open(stateFile, data, head);
   const log: EventLog = new EventLog(data, () => sandbox.faults, random);
-  const media = await MediaStore.open(options.mediaFolder ?? null);
+  const media = await MediaStore.open(stateFile === null ? null : `${stateFile}.media`);
   const faults = (): Faults => sandbox.faults;
   const thumbnails = new Thumbnails(() => sandbox.faults.thumbnailMs);
   const mediaSite = { data, store: media, faults, origin: () => sandbox.url, pending: thumbnails.pending };
@@ -98,10 +120,11 @@ export async function startSandboxSite(
     mediaValues: (imagesAsUrls) => mediaValues(mediaSite, imagesAsUrls),
     url: '',
     seed: options.seed,
-    faults: { ...NO_FAULTS, latencyMs: options.latencyMs },
+    faults: { ...NO_FAULTS, latencyMs: options.latencyMs, ...options.faults },
     writesPerSecond: options.writesPerSecond,
   };
   const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: KEEP_ALIVE_MS });
+  misbehave(app, sandbox);
   app.post('/api3/json', (request, reply) => handleApi(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));
   app.get('/page/schema', async (request, reply) => {
@@ -119,6 +142,7 @@ export async function startSandboxSite(
   return {
     url,
     sandbox,
+    putAside: opened?.putAside ?? null,
     close: async () => {
       stopTraffic();
       log.close();
@@ -126,6 +150,7 @@ export async function startSandboxSite(
       app.server.closeAllConnections();
       await app.close();
       await media.close();
+      opened?.journal.close();
     },
   };
 }

@@ -107,6 +107,7 @@ export function changeSchema(site: Site, change: SchemaChange): void {
     }
     default:
       data.schema.delete(change.type);
+      data.schemaChanged(change.type);
   }
 }
 
@@ -114,6 +115,7 @@ export function changeSchema(site: Site, change: SchemaChange): void {
 function addType(data: SiteData, author: EntityRef, name: string): void {
   const type = entityType(name, standardFields());
   data.schema.set(name, type);
+  data.schemaChanged(name);
   for (const field of type.fields.values()) {
     addDisplayColumn(data, type, field, author, wireTime(new Date()));
   }

@@ -93,6 +93,7 @@ export function createField(
   const put = (owner: SandboxType, item: SandboxField): void => {
     owner.fields.set(item.name, item);
     owner.trash.delete(item.name);
+    site.data.schemaChanged(owner.name);
     events.made(addDisplayColumn(site.data, owner, item, actor.user, at));
   };
   put(type, made);
@@ -168,6 +169,7 @@ function replaceField(
   after: SandboxField,
 ): void {
   type.fields.set(after.name, after);
+  site.data.schemaChanged(type.name);
   const column = columnOf(site.data, type.name, after.name);
   const events = new SchemaEvents(site, actor);
   const old = columnValues(type, before);
@@ -191,12 +193,13 @@ export function deleteField(site: Site, actor: Actor, type: SandboxType, field: 
   const remove = (owner: SandboxType, name: string): void => {
     owner.fields.delete(name);
     owner.trash.add(name);
+    site.data.schemaChanged(owner.name);
     for (const entity of site.data.all(owner.name)) {
       if (entity.stored(name) !== null) site.data.set(entity, name, null);
     }
     const column = columnOf(site.data, owner.name, name);
     events.deleted(column);
-    column.retired = true;
+    site.data.setRetired(column, true);
   };
   remove(type, field.name);
   for (const owner of site.data.schema.values()) {

@@ -1,5 +1,7 @@
 import type { Json } from '@understudy/domain/entity';
 import { SCRIPTS } from './auth.ts';
+import type { StoredEntity } from './entity-table.ts';
+import type { SeededHistory } from './event-table.ts';
 import { RULE_SET_CODES } from './permissions.ts';
 import { pick, pickNumber, type Random } from './random.ts';
 import type { SiteData } from './site-data.ts';
@@ -45,7 +47,12 @@ const PEOPLES_RULES = ['admin', 'artist', 'manager', 'vendor', 'client'];
 export const BORN = Date.UTC(2026, 0, 5, 9);
 
 /** Fills an empty site with a believable studio of about `scale` entities. The same seed gives the same studio. */
-export function seedStudio(data: SiteData, scale: number, random: Random): void {
+export function seedStudio(
+  data: SiteData,
+  scale: number,
+  random: Random,
+  history: SeededHistory | null = null,
+): void {
   let made = 0;
   const script = { type: 'ApiUser', id: 1 };
   const add = (type: string, values: Readonly<Record<string, Json>>): { type: string; id: number } => {
@@ -60,7 +67,8 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
       ['updated_at', at],
       ['updated_by', script],
     ];
-    data.add(type, ref.id, [...standard, ...known]);
+    const entity = data.add(type, ref.id, [...standard, ...known]);
+    if (history !== null) tellHistory(data, history, entity);
     return ref;
   };
   const some = (refs: readonly Json[], most: number): Json => [
@@ -245,5 +253,17 @@ export function seedStudio(data: SiteData, scale: number, random: Random): void 
         sg_date_and_time: null,
       });
     }
+  }
+}
+
+/** Fields that the event log says nothing of (protocol §6.4). */
+const UNTOLD: ReadonlySet<string> = new Set(['updated_at', 'updated_by']);
+
+/** Tells how an entity came to be: a New, and a Change for each field. */
+function tellHistory(data: SiteData, history: SeededHistory, entity: StoredEntity): void {
+  history.add(entity, null, null, null);
+  for (const [name, value] of entity.entries()) {
+    const field = UNTOLD.has(name) ? undefined : data.field(entity.type, name);
+    if (field !== undefined) history.add(entity, name, field.dataType, value);
   }
 }

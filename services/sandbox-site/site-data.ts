@@ -1,7 +1,8 @@
 import type { EntityLink, EntityRef, Json } from '@understudy/domain/entity';
 import { isEntityRef, refKey } from '@understudy/domain/entity';
 import { type Entity, type EntityRows, EntityTable, type StoredEntity } from './entity-table.ts';
-import { EventTable } from './event-table.ts';
+import { EventTable, type LoggedEvent } from './event-table.ts';
+import { type JournalRecord, storedType } from './journal.ts';
 import { LinkIndex } from './link-index.ts';
 import type { SandboxField, SandboxSchema } from './sandbox-schema.ts';
 
@@ -9,6 +10,8 @@ import type { SandboxField, SandboxSchema } from './sandbox-schema.ts';
 export class SiteData {
   readonly schema: SandboxSchema;
   readonly events = new EventTable();
+  /** Is told of every change, once the site was seeded; null where nobody keeps them. */
+  journal: ((record: JournalRecord) => void) | null = null;
   readonly #tables = new Map<string, EntityTable>();
   readonly #lastIds = new Map<string, number>();
   readonly #links = new LinkIndex((type) => this.rows(type));
@@ -21,6 +24,7 @@ export class SiteData {
   allocateId(type: string): number {
     const id = (this.#lastIds.get(type) ?? 0) + 1;
     this.#lastIds.set(type, id);
+    this.journal?.(['taken', type, id]);
     return id;
   }
 
@@ -36,6 +40,7 @@ export class SiteData {
 
   add(type: string, id: number, values: Iterable<readonly [string, Json]>): StoredEntity {
     const entity = this.#table(type).create(id);
+    this.journal?.(['create', type, id]);
     this.takeIds(type, id);
     for (const [name, value] of values) this.set(entity, name, value);
     return entity;
@@ -45,6 +50,7 @@ export class SiteData {
   remove(entity: StoredEntity): void {
     for (const [name] of [...entity.entries()]) this.set(entity, name, null);
     this.#table(entity.type).remove(entity.id);
+    this.journal?.(['remove', entity.type, entity.id]);
   }
 
   /** The entities of a type, retired ones too. */
@@ -80,6 +86,24 @@ export class SiteData {
     const before = entity.stored(name);
     entity.put(name, value);
     this.#links.changed(entity, name, before, value);
+    this.journal?.(['set', entity.type, entity.id, name, value]);
+  }
+
+  setRetired(entity: StoredEntity, retired: boolean): void {
+    entity.retired = retired;
+    this.journal?.(['retired', entity.type, entity.id, retired]);
+  }
+
+  /** Shows an entry of the event log. */
+  publish(event: LoggedEvent): void {
+    this.events.publish(event);
+    this.journal?.(['event', event]);
+  }
+
+  /** To be told after a type was changed, made or deleted. */
+  schemaChanged(name: string): void {
+    const type = this.schema.get(name);
+    this.journal?.(['schema', name, type === undefined ? null : storedType(type)]);
   }
 
   /** Sets what one person has in a field that is each person's own. */

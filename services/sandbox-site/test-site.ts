@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseSandboxYaml } from './sandbox-schema.ts';
-import { type Sandbox, type SandboxOptions, startSandboxSite } from './sandbox-site.ts';
+import { type Sandbox, type SandboxOptions, type SandboxSite, startSandboxSite } from './sandbox-site.ts';
 
 const SCHEMA = fileURLToPath(new URL('../../schema/sandbox-site.yaml', import.meta.url));
 export const SCRIPT = { script_name: 'pipeline', script_key: 'pipeline-key' };
@@ -31,10 +31,21 @@ export interface Row {
 export class TestSite {
   readonly url: string;
   readonly sandbox: Sandbox;
+  readonly putAside: string | null;
+  readonly #site: SandboxSite;
+  #isClosed = false;
 
-  constructor(url: string, sandbox: Sandbox) {
-    this.url = url;
-    this.sandbox = sandbox;
+  constructor(site: SandboxSite) {
+    this.url = site.url;
+    this.sandbox = site.sandbox;
+    this.putAside = site.putAside;
+    this.#site = site;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#site.close();
   }
 
   /** Calls the JSON API. @returns its results. @throws Fault */
@@ -154,6 +165,7 @@ export async function startTestSite(options: Partial<SandboxOptions> = {}): Prom
     latencyMs: 0,
     ...options,
   });
-  after(() => site.close());
-  return new TestSite(site.url, site.sandbox);
+  const tested = new TestSite(site);
+  after(() => tested.close());
+  return tested;
 }

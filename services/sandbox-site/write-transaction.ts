@@ -186,9 +186,9 @@ export class WriteTransaction {
     const about = this.#about(entity);
     this.#event('Retirement', entity, null, { type: 'entity_retirement', ...about, retirement_date: date });
     this.#retirementDate(entity, null, date);
-    entity.retired = true;
+    this.#data.setRetired(entity, true);
     this.#undo.push(() => {
-      entity.retired = false;
+      this.#data.setRetired(entity, false);
     });
     this.#touch(entity);
     for (const [type, field] of CASCADES[entity.type] ?? []) {
@@ -203,9 +203,9 @@ export class WriteTransaction {
   /** @returns whether it was retired. */
   revive(entity: StoredEntity): boolean {
     if (!entity.retired) return false;
-    entity.retired = false;
+    this.#data.setRetired(entity, false);
     this.#undo.push(() => {
-      entity.retired = true;
+      this.#data.setRetired(entity, true);
     });
     this.#event('Revival', entity, null, { type: 'entity_revival', ...this.#about(entity) });
     this.#retirementDate(entity, this.#now.replace('T', ' ').replace('Z', ' UTC'), null);

@@ -163,6 +163,8 @@ export const SECTIONS = {
     traffic: decimal(0, { min: 0, max: 1_000 }, 'writes a second that it makes by itself'),
     latencyMs: integer(0, { min: 0, max: 60_000 }, 'time added to each of its answers'),
     stateFile: text('', 'file that keeps its data between starts; empty: none'),
+    history: flag(false, 'whether its event log tells how the seeded studio came to be'),
+    faults: text('', 'how it misbehaves from the start: JSON, as its admin endpoint takes it'),
   },
   control: {
     secret: secret(

@@ -1,0 +1,164 @@
+import { createHash } from 'node:crypto';
+import { closeSync, createReadStream, existsSync, openSync, renameSync, writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+import type { Json } from '@understudy/domain/entity';
+import type { LoggedEvent } from './event-table.ts';
+import type { SandboxField, SandboxSchema, SandboxType } from './sandbox-schema.ts';
+import type { SiteData } from './site-data.ts';
+
+/** One change of the site's data, as a line of the journal. */
+export type JournalRecord =
+  | readonly ['create', type: string, id: number]
+  | readonly ['remove', type: string, id: number]
+  | readonly ['set', type: string, id: number, name: string, value: Json]
+  | readonly ['retired', type: string, id: number, retired: boolean]
+  | readonly ['taken', type: string, id: number]
+  | readonly ['event', event: LoggedEvent]
+  | readonly ['schema', name: string, type: StoredType | null];
+
+/** An entity type as the journal holds it. */
+interface StoredType {
+  readonly fields: readonly SandboxField[];
+  readonly identifier: string;
+  readonly internal: boolean;
+  readonly trash: readonly string[];
+}
+
+/** Raised when the same seed begins to give another studio: older journals then fit no more. */
+const SEED_VERSION = 1;
+
+export function storedType(type: SandboxType): StoredType {
+  const { identifier, internal } = type;
+  return { fields: [...type.fields.values()], identifier, internal, trash: [...type.trash] };
+}
+
+/** What a journal's changes begin from; written as its first line. */
+export function journalHead(schema: SandboxSchema, seed: number, scale: number, history: boolean): string {
+  const types = [...schema.values()].map((type) => [type.name, storedType(type)]);
+  const hash = createHash('sha256').update(JSON.stringify(types)).digest('hex');
+  return JSON.stringify({
+    journal: 'sandbox-site',
+    version: SEED_VERSION,
+    seed,
+    scale,
+    history,
+    schema: hash,
+  });
+}
+
+function apply(data: SiteData, record: JournalRecord): void {
+  const [kind, name] = record;
+  if (kind === 'event') {
+    data.events.publish(record[1]);
+    return;
+  }
+  if (kind === 'schema') {
+    const [, type, stored] = record;
+    if (stored === null) data.schema.delete(type);
+    else {
+      const fields = new Map(stored.fields.map((field) => [field.name, field]));
+      data.schema.set(type, { ...stored, name: type, fields, trash: new Set(stored.trash) });
+    }
+    return;
+  }
+  const [, type, id] = record;
+  const entity = data.stored({ type, id });
+  switch (kind) {
+    case 'create':
+      data.add(type, id, []);
+      break;
+    case 'taken':
+      data.takeIds(type, id);
+      break;
+    case 'remove':
+      if (entity !== undefined) data.remove(entity);
+      break;
+    case 'set':
+      if (entity !== undefined) data.set(entity, record[3], record[4]);
+      break;
+    case 'retired':
+      if (entity !== undefined) data.setRetired(entity, record[3]);
+      break;
+    default:
+      throw new Error(`unknown record ${String(kind)} of ${String(name)} in the journal`);
+  }
+}
+
+/**
+ * Everything that changed since the site was seeded, one line a change: replayed over the same seed it gives the data back.
+ * A line that a crash cut short is left out.
+ */
+export class Journal {
+  readonly #file: number;
+  #waiting: string[] = [];
+
+  private constructor(file: number) {
+    this.#file = file;
+  }
+
+  /**
+   * Replays a journal into freshly seeded data and writes on in it. One that began from something else is put aside.
+   * @returns the journal, and where the old one was put if it did not fit.
+   */
+  static async open(
+    path: string,
+    data: SiteData,
+    head: string,
+  ): Promise<{ readonly journal: Journal; readonly putAside: string | null }> {
+    let putAside: string | null = null;
+    if (existsSync(path) && !(await replay(path, data, head))) {
+      putAside = `${path}.${Date.now()}.old`;
+      renameSync(path, putAside);
+    }
+    const isNew = !existsSync(path);
+    const journal = new Journal(openSync(path, 'a'));
+    // An empty line keeps what a crash may have cut short apart from what follows.
+    writeSync(journal.#file, isNew ? `${head}\n` : '\n');
+    data.journal = (record) => journal.#write(record);
+    return { journal, putAside };
+  }
+
+  /** Writes what is waiting; nothing can be written afterwards. */
+  close(): void {
+    this.#flush();
+    closeSync(this.#file);
+  }
+
+  /** The changes of one call are written together, when it has done its work. */
+  #write(record: JournalRecord): void {
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
+    this.#waiting.push(JSON.stringify(record));
+  }
+
+  #flush(): void {
+    if (this.#waiting.length === 0) return;
+    const text = `${this.#waiting.join('\n')}\n`;
+    this.#waiting = [];
+    writeSync(this.#file, text);
+  }
+}
+
+/** @returns false where the first line is not the head. */
+async function replay(path: string, data: SiteData, head: string): Promise<boolean> {
+  const lines = createInterface({ input: createReadStream(path), crlfDelay: Number.POSITIVE_INFINITY });
+  let isFirst = true;
+  for await (const line of lines) {
+    if (isFirst) {
+      if (line !== head) return false;
+      isFirst = false;
+      continue;
+    }
+    const record = parsed(line);
+    if (record !== undefined) apply(data, record);
+  }
+  return !isFirst;
+}
+
+function parsed(line: string): JournalRecord | undefined {
+  try {
+    return JSON.parse(line) as JournalRecord;
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
