@@ -3,7 +3,7 @@ import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
 import type { SiteSchema } from './site-schema.ts';
 
 /** What a replica never keeps: the log has tables of its own, and per-user fields depend on who asks (protocol §3.4). */
-const NEVER_TYPES: ReadonlySet<string> = new Set(['EventLogEntry']);
+export const NEVER_TYPES: ReadonlySet<string> = new Set(['EventLogEntry']);
 const PER_USER_FIELD = /current_user/;
 
 /** @returns whether a field's value depends on who asks. */

@@ -1,8 +1,11 @@
 import type { RegisterCommand } from '../all.ts';
 import { registerActivate } from './activate.ts';
 import { registerApply } from './apply.ts';
+import { registerCheck } from './check.ts';
 import { registerDiff } from './diff.ts';
 import { registerDrop } from './drop.ts';
+import { registerDump } from './dump.ts';
+import { registerFilter } from './filter.ts';
 import { registerMove } from './move.ts';
 import { registerRescan } from './rescan.ts';
 import { registerRollback } from './rollback.ts';
@@ -17,6 +20,9 @@ const SUBCOMMANDS: readonly RegisterCommand[] = [
   registerActivate,
   registerRollback,
   registerDrop,
+  registerDump,
+  registerFilter,
+  registerCheck,
 ];
 
 /** `understudy schema …`: the cached part of the site's schema, and its generations. */
