@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { Json } from '@understudy/domain/entity';
-import { type Api, call, type Reply, readOf, SCRIPT, startApi, startTestSite } from './api-rig.ts';
+import {
+  type Api,
+  call,
+  entitiesOf,
+  type Reply,
+  readOf,
+  SCRIPT,
+  startApi,
+  startTestSite,
+} from './api-rig.ts';
 
 /**
  * What the official client sends for each of its calls, replayed in one order through a reader and directly to a twin of
@@ -366,4 +375,69 @@ test('info is the site’s, but for the marker', async () => {
     { ...info, s3_direct_uploads_enabled: false },
     { ...theirs.json, s3_direct_uploads_enabled: false },
   );
+});
+
+/** Sends a form to both, as the official client's uploads do (protocol §5.10), and compares the texts. */
+async function bothForms(
+  endpoint: string,
+  fields: object,
+  file?: { readonly field: string; readonly name: string; readonly bytes: string },
+): Promise<string> {
+  const texts = await Promise.all(
+    [api.readerUrl, twin.url].map(async (url) => {
+      const form = new FormData();
+      for (const [name, value] of Object.entries({ ...SCRIPT, ...fields })) form.append(name, String(value));
+      if (file !== undefined) form.append(file.field, new Blob([file.bytes]), file.name);
+      const reply = await fetch(`${url}/upload/${endpoint}`, { method: 'POST', body: form });
+      assert.equal(reply.status, 200);
+      return (await reply.text())
+        .replaceAll(/http:\S+/g, '(address)')
+        .replaceAll(/\d{4}-\d\d-\d\dT\S+/g, '(now)')
+        .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{16,}/g, '(id)');
+    }),
+  );
+  assert.equal(texts[0], texts[1], endpoint);
+  return texts[0] ?? '';
+}
+
+test('upload: a file, a thumbnail, a filmstrip, shared ones, refusals, and what is read afterwards', async () => {
+  const version = { entity_type: 'Version', entity_id: 1 };
+  const movie = { field: 'file', name: 'é.mov', bytes: 'a movie' };
+  const uploaded = await bothForms(
+    'upload_file',
+    { ...version, field_name: 'sg_uploaded_movie', display_name: 'é.mov', tag_list: 'a, b' },
+    movie,
+  );
+  const attachment = Number(/^1:(\d+)/.exec(uploaded)?.[1]);
+  await bothForms('upload_file', { entity_type: 'Note', entity_id: 1, display_name: 'note.txt' }, movie);
+  const picture = { field: 'thumb_image', name: 'p.png', bytes: 'a picture' };
+  await bothForms('publish_thumbnail', version, picture);
+  await bothForms('publish_thumbnail', { ...version, filmstrip: 'True' }, picture);
+  const shared = { entities: 'Shot_3,Asset_2', source_entity: 'Version_1', filmstrip_thumbnail: 'False' };
+  await bothForms('share_thumbnail', shared);
+  await bothForms('upload_file', { ...version, entity_id: 99_999, display_name: 'x' }, movie);
+  await bothForms('upload_file', { ...version, field_name: 'code', display_name: 'x' }, movie);
+  await bothForms('upload_file', { ...version, script_key: 'wrong', display_name: 'x' }, movie);
+  const link = { upload_type: 'Attachment', filename: 'direct.mov', multipart_upload: 'False' };
+  await bothForms('api_get_upload_link_info', link);
+  const unsigned = (row: unknown): unknown =>
+    JSON.parse(JSON.stringify(row).replaceAll(/http[^"]*\/storage\/[^"]*/g, '(signed)'));
+  const [ours, theirs] = await Promise.all(
+    [api.readerUrl, twin.url].map((url) =>
+      call(url, 'read', byId('Version', 1, ['code', 'sg_uploaded_movie', 'image', 'filmstrip_image'])),
+    ),
+  );
+  assert.ok(ours !== undefined && theirs !== undefined);
+  const hosts = [api.readerUrl, api.siteUrl, twin.url];
+  assert.deepEqual(
+    comparable(unsigned(entitiesOf(ours)), hosts),
+    comparable(unsigned(entitiesOf(theirs)), hosts),
+  );
+  await both('read', byId('Note', 1, ['subject', 'attachments']));
+  await both('read', byId('Attachment', attachment, ['display_name', 'attachment_links', 'file_extension']));
+  for (const url of [api.readerUrl, twin.url]) {
+    const file = await fetch(`${url}/file_serve/attachment/${attachment}`);
+    assert.equal(await file.text(), 'a movie');
+    assert.equal((await fetch(`${url}/file_serve/attachment/99999`)).status, 400);
+  }
 });
