@@ -1,9 +1,9 @@
 import { openQueueBackend, type QueueBackend } from '@understudy/pipeline/queue-backend';
 import { allKeys, flagName, loadConfig, type Need } from '@understudy/runtime/config/load';
 import type { Config } from '@understudy/runtime/config/sections';
-import { VERSION } from '@understudy/runtime/heartbeat';
-import { localBudget } from '@understudy/site-client/budget';
+import { instanceName, VERSION } from '@understudy/runtime/heartbeat';
 import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
+import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared-budget';
 import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
 import type { Command } from 'commander';
 
@@ -64,6 +64,7 @@ export function commandLine(program: Command): CommandLine {
       let database: Promise<Database> | undefined;
       let queues: QueueBackend | undefined;
       let site: SiteClient | undefined;
+      let budget: SharedBudget | undefined;
       const parts: CommandParts = {
         config,
         databaseOptions,
@@ -76,10 +77,17 @@ export function commandLine(program: Command): CommandLine {
           return queues;
         },
         site: () => {
+          budget ??= sharedBudget({
+            databaseUrl: config.database.url,
+            holder: `${APPLICATION} ${instanceName()}`,
+            concurrency: config.site.concurrency,
+            ratePerSecond: config.site.ratePerSecond,
+            spare: 0,
+          });
           site ??= createSiteClient({
             url: config.site.url,
             credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
-            budget: localBudget({ concurrency: config.site.concurrency }),
+            budget,
             timeoutMs: config.site.timeoutMs,
             userAgent: `understudy/${VERSION}`,
           });
@@ -93,6 +101,7 @@ export function commandLine(program: Command): CommandLine {
       } finally {
         await queues?.close();
         await site?.close();
+        await budget?.close();
         await (await database)?.close();
         process.off('SIGINT', stop);
         process.off('SIGTERM', stop);

@@ -1,6 +1,5 @@
 import { openQueueBackend, type QueueBackend } from '@understudy/pipeline/queue-backend';
 import { prepareReplica, type ReplicaSource, replicaSource } from '@understudy/pipeline/replica';
-import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
 import type { Logger } from 'pino';
@@ -15,6 +14,7 @@ import { beat, VERSION } from './heartbeat.ts';
 import { runService } from './lifecycle.ts';
 import { createLogger } from './logging.ts';
 import { loop, untilDone } from './loop.ts';
+import { siteBudget } from './site-budget.ts';
 
 /** What a service that works on the replica is given. */
 export interface ReplicaService {
@@ -57,10 +57,11 @@ export async function runReplicaService(
         logsUpdates: config.history.enabled,
       };
       const db = await openDatabase(databaseOptions);
+      const budget = siteBudget(config, name, log);
       const site = createSiteClient({
         url: config.site.url,
         credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
-        budget: localBudget({ concurrency: config.site.concurrency }),
+        budget,
         timeoutMs: config.site.timeoutMs,
         userAgent: `understudy-${name}/${VERSION}`,
       });
@@ -139,6 +140,7 @@ export async function runReplicaService(
           } finally {
             await queues.close();
             await site.close();
+            await budget.close();
             await health.close();
             await db.close();
           }

@@ -11,7 +11,7 @@ import { done } from '@understudy/runtime/control/target';
 import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
-import { localBudget } from '@understudy/site-client/budget';
+import { siteBudget } from '@understudy/runtime/site-budget';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
 import { openReadConnections } from '@understudy/store/read-connections';
@@ -45,6 +45,8 @@ const RENEW_MS = 1_000;
 const ASK_TIMEOUT_MS = 10_000;
 /** A read that takes PostgreSQL longer than this is the site's to answer. */
 const QUERY_TIMEOUT_MS = 30_000;
+/** Places among the requests to the site that are kept ready for clients. */
+const SPARE_PLACES = 2;
 /** Sockets to the site; the budget allows fewer calls, files need none of it. */
 const CONNECTIONS = 128;
 
@@ -78,7 +80,7 @@ export async function startReader(
     applicationName: SERVICE,
     timeoutMs: QUERY_TIMEOUT_MS,
   });
-  const budget = localBudget({ concurrency: config.site.concurrency });
+  const budget = siteBudget(config, SERVICE, log, SPARE_PLACES);
   const clientOptions = {
     url: config.site.url,
     credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
@@ -218,6 +220,7 @@ export async function startReader(
         await app.close();
         await Promise.all([upstream.close(), site.close(), asker.close()]);
         await statements.close();
+        await budget.close();
         await db.close();
       }
     },

@@ -4,6 +4,7 @@ import { DataUpdates } from './data-updates.ts';
 import { EventLogEntryView } from './event-log-entry.ts';
 import { Generations } from './generations.ts';
 import { Reprocess } from './reprocess.ts';
+import { RequestBudgetTables } from './request-budget.ts';
 import { ScanProjects } from './scan-projects.ts';
 import { SiteChanges } from './site-changes.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
@@ -21,4 +22,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-site-changes', class: SiteChanges },
   { name: '2026-11-reprocess', class: Reprocess },
   { name: '2026-11-event-log-entry', class: EventLogEntryView },
+  { name: '2026-11-request-budget', class: RequestBudgetTables },
 ];
