@@ -89,6 +89,11 @@ export const SECTIONS = {
       { min: 500, max: HOUR },
       'age at which a stored, unapplied event is enqueued again',
     ),
+    eventKeepMs: integer(
+      200 * DAY,
+      { min: MINUTE, max: 100 * 365 * DAY },
+      'how long applied events are kept in the stored log',
+    ),
   },
   applier: {
     concurrency: integer(4, { min: 1, max: 64 }, 'jobs worked on at once by one process'),
@@ -104,6 +109,7 @@ export const SECTIONS = {
       { min: 0, max: 7 * DAY },
       'how far an interval scan reaches back over the last one',
     ),
+    scanKeepMs: integer(7 * DAY, { min: MINUTE, max: 365 * DAY }, 'how long finished scans are kept'),
   },
   reprocessor: {
     concurrency: integer(2, { min: 1, max: 64 }, 'chunks reprocessed at once by one process'),

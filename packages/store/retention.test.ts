@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import { type Database, openDatabase } from './database.ts';
+import { migrate } from './migrate.ts';
+import { forgetEvents, forgetScans } from './retention.ts';
+
+const DAY_MS = 86_400_000;
+const database = await createTestDatabase();
+let db: Database;
+before(async () => {
+  db = await openDatabase({ url: database.url, poolSize: 2, applicationName: 'test' });
+  await migrate(db);
+});
+after(async () => {
+  await db.close();
+  await database.drop();
+});
+
+test('old events that were applied are forgotten, batch by batch; what waits or is parked stays', async () => {
+  await db.pool.query(
+    `insert into understudy.event_log (id, tick, late, created_at, event_type, entry, state)
+     select n, n, false, now() - make_interval(days => 10 - n), 'x', '{}',
+       case n when 2 then 'parked' when 3 then 'stored' else 'applied' end from generate_series(1, 10) n`,
+  );
+  const left = async (): Promise<readonly number[]> =>
+    (await db.pool.query<{ id: string }>('select id from understudy.event_log order by id')).rows.map((row) =>
+      Number(row.id),
+    );
+  assert.equal(await forgetEvents(db.pool, 4.5 * DAY_MS, 2), 2);
+  assert.deepEqual(await left(), [2, 3, 5, 6, 7, 8, 9, 10]);
+  assert.equal(await forgetEvents(db.pool, 4.5 * DAY_MS, 2), 1);
+  assert.equal(await forgetEvents(db.pool, 4.5 * DAY_MS, 2), 0);
+  assert.deepEqual(await left(), [2, 3, 6, 7, 8, 9, 10]);
+});
+
+test('old scans are forgotten with their chunks, but the last of each kind and those under way', async () => {
+  await db.pool.query(
+    `insert into understudy.scan (kind, reason, created_at, finished_at)
+     select kind, 'test', at, case when isopen then null else at end from (values
+       ('full', now() - interval '20 days', false), ('interval', now() - interval '10 days', false),
+       ('interval', now() - interval '9 days', true), ('interval', now() - interval '8 days', false),
+       ('interval', now(), false)) as s(kind, at, isopen)`,
+  );
+  await db.pool.query(
+    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id) select id, 'Shot', 1, 9 from understudy.scan`,
+  );
+  assert.equal(await forgetScans(db.pool, 7 * DAY_MS, 100), 2);
+  const { rows } = await db.pool.query('select kind, finished_at is null as open from understudy.scan order by id');
+  assert.deepEqual(rows, [
+    { kind: 'full', open: false },
+    { kind: 'interval', open: true },
+    { kind: 'interval', open: false },
+  ]);
+  assert.equal((await db.pool.query('select from understudy.scan_chunk')).rowCount, 3);
+});

@@ -1,0 +1,30 @@
+import type { Queryable } from './database.ts';
+
+/**
+ * Deletes events that are older than `keepMs` and were applied, the oldest first; those that wait or are parked stay.
+ * @param limit rows of one statement, so that no lock is held for long. @returns how many were deleted.
+ */
+export async function forgetEvents(q: Queryable, keepMs: number, limit: number): Promise<number> {
+  const { rowCount } = await q.query(
+    `delete from understudy.event_log where id in (
+       select id from understudy.event_log
+       where created_at < now() - make_interval(secs => $1::double precision / 1000) and state = 'applied'
+       order by created_at limit $2)`,
+    [keepMs, limit],
+  );
+  return rowCount ?? 0;
+}
+
+/** Deletes scans that ended longer ago than `keepMs`, but the last of each kind. @returns how many were deleted. */
+export async function forgetScans(q: Queryable, keepMs: number, limit: number): Promise<number> {
+  const { rowCount } = await q.query(
+    `delete from understudy.scan where id in (
+       select id from understudy.scan s
+       where finished_at < now() - make_interval(secs => $1::double precision / 1000)
+         and exists (select from understudy.scan later
+           where later.kind = s.kind and later.id > s.id and later.finished_at is not null)
+       order by id limit $2)`,
+    [keepMs, limit],
+  );
+  return rowCount ?? 0;
+}
