@@ -46,7 +46,9 @@ test('old scans are forgotten with their chunks, but the last of each kind and t
     `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id) select id, 'Shot', 1, 9 from understudy.scan`,
   );
   assert.equal(await forgetScans(db.pool, 7 * DAY_MS, 100), 2);
-  const { rows } = await db.pool.query('select kind, finished_at is null as open from understudy.scan order by id');
+  const { rows } = await db.pool.query(
+    'select kind, finished_at is null as open from understudy.scan order by id',
+  );
   assert.deepEqual(rows, [
     { kind: 'full', open: false },
     { kind: 'interval', open: true },
