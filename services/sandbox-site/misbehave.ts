@@ -36,12 +36,18 @@ export function misbehave(app: FastifyInstance, sandbox: Sandbox): void {
     if (request.url.startsWith(ADMIN_PREFIX)) return;
     const { faults } = sandbox;
     if (faults.outage) return closeConnection(request, reply);
-    const latencyMs = faults.latencyMs + faults.jitterMs * (faults.jitterMs > 0 ? sandbox.random() : 0);
-    if (latencyMs > 0) await delay(latencyMs);
-    if (happens(faults.closeBeforeRate)) return closeConnection(request, reply);
     if (faults.requestsPerSecond > 0 && !count.admits(faults.requestsPerSecond)) {
       return reply.code(429).header('retry-after', '1').type('text/plain').send('Too Many Requests');
     }
+  });
+
+  // Once a request has arrived in full it is done, late or not, whether its caller still waits or not.
+  app.addHook('preHandler', async (request, reply) => {
+    if (request.url.startsWith(ADMIN_PREFIX)) return;
+    const { faults } = sandbox;
+    const latencyMs = faults.latencyMs + faults.jitterMs * (faults.jitterMs > 0 ? sandbox.random() : 0);
+    if (latencyMs > 0) await delay(latencyMs);
+    if (happens(faults.closeBeforeRate)) return closeConnection(request, reply);
     if (happens(faults.errorRate)) {
       return reply.code(faults.errorStatus).type('text/html').send('<h1>The site is in trouble</h1>');
     }
