@@ -111,6 +111,15 @@ export async function serveType(tx: Queryable, type: string): Promise<void> {
   await changeVersion(tx);
 }
 
+/** Whether readers serve rows of a type: all of them are here. */
+export async function isTypeServed(q: Queryable, type: string): Promise<boolean> {
+  const { rowCount } = await q.query(
+    'select from understudy.followed_field where entity_type = $1 and field = $2 and served_at is not null',
+    [type, ROWS],
+  );
+  return rowCount !== 0;
+}
+
 /** Has everything scanned again before it is served: the replica may have missed changes. */
 export async function serveNothing(tx: Queryable): Promise<void> {
   await tx.query('update understudy.followed_field set served_at = null where served_at is not null');

@@ -2,8 +2,10 @@ import type { Command } from 'commander';
 import type { CommandLine } from '../command-line.ts';
 import { registerConfig } from './config.ts';
 import { registerCtl } from './ctl.ts';
+import { registerDumpData } from './dump-data.ts';
 import { registerEvents } from './events.ts';
 import { registerHistory } from './history.ts';
+import { registerLoadData } from './load-data.ts';
 import { registerReprocess } from './reprocess.ts';
 import { registerScan } from './scan.ts';
 import { registerSchema } from './schema/schema.ts';
@@ -21,6 +23,8 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerEvents,
   registerReprocess,
   registerHistory,
+  registerDumpData,
+  registerLoadData,
   registerCtl,
   registerSchema,
   registerConfig,

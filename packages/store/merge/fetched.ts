@@ -211,7 +211,11 @@ export function linksOf(value: Json | undefined): readonly EntityLink[] {
 }
 
 /** Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves. */
-function targetsSeen(table: EntityTable, rows: FetchedRows['rows'], tick: number): readonly LinkTarget[] {
+export function targetsSeen(
+  table: EntityTable,
+  rows: FetchedRows['rows'],
+  tick: number,
+): readonly LinkTarget[] {
   const targets: LinkTarget[] = [];
   const see = ({ type, id, name }: EntityLink): void => {
     targets.push(

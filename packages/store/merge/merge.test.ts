@@ -10,6 +10,7 @@ import { migrate } from '../migrate.ts';
 import { syncEntityTables } from '../sync-entity-tables.ts';
 import { mergeChanges, type RowChange } from './changes.ts';
 import { mergeFetched } from './fetched.ts';
+import { mergePartial } from './partial.ts';
 
 /**
  * A site's history is told to the replica by fetches and events, stamped as the services stamp them. Whatever is told
@@ -28,6 +29,7 @@ types:
   Tag: { name: text }
 `);
 const CONNECTIONS = 4;
+const PARTIAL = ['frames', 'sequence', 'tags'] as const;
 const ORIGIN = { source: 'scan', logged: true } as const;
 
 let db: Database;
@@ -89,14 +91,21 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
 type Moment =
   | { readonly kind: 'edit'; readonly edit: Edit }
   | { readonly kind: 'tick'; readonly fetch: number }
-  | { readonly kind: 'answer'; readonly fetch: number }
+  | { readonly kind: 'answer'; readonly fetch: number; readonly partial: boolean }
   | { readonly kind: 'poll' };
 
 const FETCHES = 3;
 const moment: fc.Arbitrary<Moment> = fc.oneof(
   { weight: 5, arbitrary: edit.map((one) => ({ kind: 'edit' as const, edit: one })) },
   { weight: 2, arbitrary: fc.nat(FETCHES - 1).map((fetch) => ({ kind: 'tick' as const, fetch })) },
-  { weight: 2, arbitrary: fc.nat(FETCHES - 1).map((fetch) => ({ kind: 'answer' as const, fetch })) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('answer' as const),
+      fetch: fc.nat(FETCHES - 1),
+      partial: fc.boolean(),
+    }),
+  },
   { weight: 2, arbitrary: fc.constant({ kind: 'poll' as const }) },
 );
 
@@ -104,6 +113,13 @@ const moment: fc.Arbitrary<Moment> = fc.oneof(
 type Telling =
   | {
       readonly kind: 'fetched';
+      readonly tick: number;
+      readonly siteTime: Date;
+      readonly states: readonly ShotState[];
+    }
+  | {
+      /** Of some fields only. */
+      readonly kind: 'partial';
       readonly tick: number;
       readonly siteTime: Date;
       readonly states: readonly ShotState[];
@@ -158,7 +174,8 @@ function happen(
     }
     if (one.kind === 'tick') ticks.set(one.fetch, nextTick());
     const tick = one.kind === 'answer' ? ticks.get(one.fetch) : undefined;
-    if (tick !== undefined) told.push({ kind: 'fetched', tick, siteTime: now, states });
+    if (tick !== undefined && one.kind === 'answer')
+      told.push({ kind: one.partial ? 'partial' : 'fetched', tick, siteTime: now, states });
     if (one.kind === 'poll' && unpolled.length > 0) {
       const changes = unpolled.map((event) => ({
         id: event.edit.id,
@@ -195,6 +212,14 @@ async function tell(telling: Telling): Promise<readonly number[]> {
       }));
       await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows, origin: ORIGIN });
       return [];
+    }
+    if (telling.kind === 'partial') {
+      const rows = telling.states.map((state, at) => ({
+        row: rowOf(state, IDS[at] ?? 0),
+        active: state.active,
+      }));
+      const { tick, siteTime } = telling;
+      return mergePartial(tx, table, { tick, siteTime, fields: PARTIAL, rows, origin: ORIGIN });
     }
     const { doubtful, missing } = await mergeChanges(tx, table, telling.changes, ORIGIN);
     return [...doubtful, ...missing];
@@ -238,7 +263,7 @@ function linksTable(): string {
 /** Splits batches of changes, so that events of one poll may be told apart and in any order. */
 function split(told: readonly Telling[], size: number): readonly Telling[] {
   return told.flatMap((telling): readonly Telling[] => {
-    if (telling.kind === 'fetched') return [telling];
+    if (telling.kind !== 'changes') return [telling];
     return Array.from({ length: Math.ceil(telling.changes.length / size) }, (_, at) => ({
       kind: 'changes' as const,
       changes: telling.changes.slice(at * size, (at + 1) * size),

@@ -6,11 +6,15 @@ import { arrayLiteral, literal, scalarFields } from './columns.ts';
 /** What is written into one row: by field, the value in canonical form and the tick that becomes the field's stamp. */
 export type RowWrite = Map<string, { readonly value: Json; readonly tick: number }>;
 
-/** Writes fields of rows that the transaction has locked, with their stamps, in one statement. */
+/**
+ * Writes fields of rows that the transaction has locked, with their stamps, in one statement.
+ * @param siteTime the site's clock at a fetch; null for an event.
+ */
 export async function writeFields(
   tx: Queryable,
   table: EntityTable,
   writes: ReadonlyMap<number, RowWrite>,
+  siteTime: Date | null = null,
 ): Promise<void> {
   if (writes.size === 0) return;
   const rows = [...writes];
@@ -47,9 +51,13 @@ export async function writeFields(
       );
     }
   }
+  if (siteTime !== null) values.push(siteTime.toISOString());
+  const setTime =
+    siteTime === null ? '' : `, _site_time = greatest(t._site_time, $${values.length}::timestamptz)`;
+  const given = ['$1::bigint[]', '$2::jsonb[]', ...arrays].join(', ');
   await tx.query(
-    `update ${table.sqlName} t set ${sets.join(', ')}, _stamps = coalesce(t._stamps, '{}'::jsonb) || r._stamps
-     from unnest($1::bigint[], $2::jsonb[], ${arrays.join(', ')}) as r(id, _stamps, ${columns.join(', ')})
+    `update ${table.sqlName} t set ${sets.map((set) => `${set}, `).join('')}_stamps = coalesce(t._stamps, '{}'::jsonb) || r._stamps${setTime}
+     from unnest(${given}) as r(${['id', '_stamps', ...columns].join(', ')})
      where t.id = r.id`,
     values,
   );
