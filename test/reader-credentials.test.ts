@@ -94,8 +94,19 @@ test('people, sudo and sessions pass through unless their rule set is listed', a
   for (const auth of [
     { user_login: login, user_password: 'sandbox' },
     { ...SCRIPT, sudo_as_login: login },
+    { session_token: token },
   ])
     await until('they are answered here', async () => sourceOf(await shots(auth)) === 'replica');
+});
+
+test('a session of a script that sees less, or one that is over, is the site’s to answer', async () => {
+  const auth = { script_name: 'readonly', script_key: 'readonly-key' };
+  assert.equal(sourceOf(await shots(auth)), 'site; reason=rule-set');
+  const { json } = await call(api.siteUrl, 'get_session_token', undefined, auth);
+  const session = { session_token: (json.results as { session_id: string }).session_id };
+  assert.equal(sourceOf(await shots(session)), 'site; reason=rule-set');
+  api.sandbox.sessions.clear();
+  await until('it is refused', async () => (await shots(session)).json.error_code === 102);
 });
 
 test('sudo without permission is refused by the site, in its words', async () => {

@@ -14,6 +14,7 @@ import { uploadRoutes } from './media/upload-routes.ts';
 import { misbehave } from './misbehave.ts';
 import { privateSchemaPage } from './private-schema.ts';
 import { type Random, randomFrom } from './random.ts';
+import { accessTokenRoute } from './rest/access-token.ts';
 import type { SandboxSchema } from './sandbox-schema.ts';
 import { BORN, seedStudio } from './seed.ts';
 import { Sessions } from './sessions.ts';
@@ -135,6 +136,7 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
   app.get('/user/login', async (_request, reply) => reply.type('text/html').send('<h1>Log in</h1>'));
   uploadRoutes(app, sandbox);
   fileRoutes(app, sandbox);
+  accessTokenRoute(app, sandbox);
   adminRoutes(app, sandbox);
   const url = await app.listen({ host: options.host, port: options.port });
   sandbox.url = url;
