@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { read } from '@understudy/sandbox-site/methods/read';
+import { summarize } from '@understudy/sandbox-site/methods/summarize';
 import {
   parseSandboxJson,
   parseSandboxYaml,
@@ -9,10 +10,10 @@ import {
 } from '@understudy/sandbox-site/sandbox-schema';
 import { SiteView } from '@understudy/sandbox-site/site-view';
 import { type Api, sandboxSchemaText, startApi } from './api-rig.ts';
-import { compareReads, compareRefusals, sandboxAnswer } from './differential/compare.ts';
+import { compareReads, compareRefusals, compareSummaries, sandboxAnswer } from './differential/compare.ts';
 import { fillStudio } from './differential/fill-studio.ts';
 import { invalidRead } from './differential/invalid-read.ts';
-import { randomRead } from './differential/random-read.ts';
+import { randomRead, randomSummarize } from './differential/random-read.ts';
 import { studioOf } from './differential/studio.ts';
 
 /**
@@ -89,6 +90,16 @@ async function compare(
     { runs, seed: SEED },
   );
   shares.print('random reads');
+  const summaries = await compareSummaries(
+    api,
+    randomSummarize(studio),
+    (payload, now) => {
+      const view = new SiteView(data, { method: 'summarize', user: null, rules: null, now, media: null });
+      return sandboxAnswer(() => summarize(view, payload));
+    },
+    { runs, seed: SEED },
+  );
+  summaries.print('random summaries, share with groups');
   const refusals = await compareRefusals(api, invalidRead(studio), { runs: INVALID_RUNS, seed: SEED });
   refusals.print('reads that are mostly refused');
   await api.stop();

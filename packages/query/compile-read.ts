@@ -52,13 +52,9 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
   const fields = fieldsOf(read['return_fields']);
   const scope = new Scope(context, type);
   const { root } = scope;
-  const conditions = [`${root.alias}._active = ${isRetired(read['return_only']) ? 'false' : 'true'}`];
-  if (read['filters'] === undefined || read['filters'] === null)
-    throw new NotCompiled('invalid read', 'filters');
-  conditions.push(`(${compileFilter(scope, read['filters'])})`);
-  if (read['include_archived_projects'] === false) conditions.push(notArchived(scope));
+  const where = compileWhere(scope, read);
   const order = compileSorts(scope, read['sorts']);
-  const from = `from ${root.table.sqlName} ${root.alias} ${scope.joins} where ${conditions.join(' and ')}`;
+  const from = `from ${root.table.sqlName} ${root.alias} ${scope.joins} where ${where}`;
   const countSql =
     read['return_paging_info'] === true ? `select count(*)::text as entity_count ${from}` : null;
   // Which rows first, then their JSON: what a row costs is paid for a page, never for all that match. One row for each
@@ -79,6 +75,20 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
     pageSize,
     type,
   };
+}
+
+/**
+ * Which rows a read or summarize is about: alive or retired, filtered, those of archived projects left out if asked.
+ * Call it before the scope's joins are taken. @throws NotCompiled
+ */
+export function compileWhere(scope: Scope, payload: Readonly<Record<string, unknown>>): string {
+  const { root } = scope;
+  const conditions = [`${root.alias}._active = ${isRetired(payload['return_only']) ? 'false' : 'true'}`];
+  if (payload['filters'] === undefined || payload['filters'] === null)
+    throw new NotCompiled('invalid read', 'filters');
+  conditions.push(`(${compileFilter(scope, payload['filters'])})`);
+  if (payload['include_archived_projects'] === false) conditions.push(notArchived(scope));
+  return conditions.join(' and ');
 }
 
 /** How many of a read's parameters its count takes. */

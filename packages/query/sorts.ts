@@ -3,7 +3,7 @@ import { NotCompiled } from './pass-through.ts';
 import type { Scope, Source } from './scope.ts';
 
 /** How the site orders text (protocol §3.4, §9). */
-const TEXT_COLLATION = '"en-US-x-icu"';
+export const TEXT_COLLATION = '"en-US-x-icu"';
 const SORTS_MAX = 20;
 /** A sort on one of these is ignored (protocol §3.4); on others that cannot be sorted by, nobody knows. */
 const IGNORED: ReadonlySet<string> = new Set(['summary', 'url', 'password', 'serializable']);

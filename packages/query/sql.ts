@@ -28,6 +28,11 @@ export class Parameters {
     return `$${this.values.length}::${cast}`;
   }
 
+  /** Whether what they are depends on when the statement is run. */
+  get dependsOnNow(): boolean {
+    return this.values.includes(NOW);
+  }
+
   /** The moment at which the statement is run, as a timestamp in UTC, to the second. */
   now(): string {
     const known = this.values.indexOf(NOW);

@@ -33,6 +33,7 @@ import { createSchemaMirror, isSchemaRead, isSchemaWrite } from './schema-method
 import { createServer } from './server.ts';
 import { createSessionOwner } from './session-owner.ts';
 import { createSiteReach } from './site-reach.ts';
+import { answerSummarize } from './summarize.ts';
 import { openThumbnailCache } from './thumbnail-cache.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 import { writeThrough } from './write.ts';
@@ -145,6 +146,7 @@ export async function startReader(
     if (method === 'read') {
       return isEventRead(call) ? answerEventRead(local, call, schema.eventLog()) : answerRead(local, call);
     }
+    if (method === 'summarize') return answerSummarize(local, call);
     if (isSchemaRead(method)) return schema.answer(call, method);
     if (isWriteMethod(method))
       return writeThrough({ upstream, credentials, debt, replica, log }, call, method);

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Json } from '@understudy/domain/entity';
 import { compileRead, countParams, pageOf as joinPage } from '@understudy/query/compile-read';
+import { compileSummarize, summarizeResults } from '@understudy/query/compile-summarize';
 import { boundAt } from '@understudy/query/sql';
+import type { SummaryRow } from '@understudy/query/summary-reply';
 import { SandboxFault } from '@understudy/sandbox-site/site-fault';
 import fc from 'fast-check';
 import { type Api, call, type Reply } from '../api-rig.ts';
@@ -156,6 +158,52 @@ export async function compareRefusals(
       }
       const [a, b] = [ours, theirs].map((reply) => (reply.json.results as unknown as Page).entities);
       assert.deepEqual(a, b, source);
+    }),
+    { numRuns: options.runs, seed: options.seed },
+  );
+  return shares;
+}
+
+/** Asserts that random summaries are the sandbox site's. */
+export async function compareSummaries(
+  api: Api,
+  summaries: fc.Arbitrary<Payload>,
+  ask: (payload: Payload, now: Date) => Json | null,
+  options: { readonly runs: number; readonly seed: number },
+): Promise<Shares> {
+  const { schema, db } = api.replica;
+  const context = { schema, servedTypes: new Set(schema.types.keys()) };
+  const shares = new Shares();
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(summaries, async (payload) => {
+      run += 1;
+      if (run % WHOLE_WAY_EVERY === 0) {
+        const [ours, theirs] = await Promise.all([
+          call(api.readerUrl, 'summarize', payload),
+          call(api.siteUrl, 'summarize', payload),
+        ]);
+        const source = String(ours.headers['x-understudy']);
+        assert.notEqual(source, 'site; reason=replica-failed', api.logged.at(-1));
+        assert.deepEqual(answerOf(ours), answerOf(theirs), source);
+        return;
+      }
+      const now = new Date();
+      const theirs = ask(payload, now);
+      const compiled = compileSummarize(payload, context);
+      if ('passThrough' in compiled) {
+        shares.count(`site; ${compiled.passThrough}`, theirs !== null);
+        return;
+      }
+      const { rows } = await db.pool.query<{ row: string }>({
+        text: compiled.sql,
+        values: boundAt(compiled.params, now),
+        rowMode: 'array',
+      } as never);
+      const parsed = rows.map((row) => JSON.parse((row as unknown as [string])[0]) as SummaryRow);
+      const ours = JSON.parse(summarizeResults(compiled, parsed)) as Json;
+      shares.count('replica', (theirs as { groups?: readonly Json[] } | null)?.groups?.length !== 0);
+      assert.deepEqual(ours, theirs);
     }),
     { numRuns: options.runs, seed: options.seed },
   );

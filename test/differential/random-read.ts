@@ -338,3 +338,81 @@ export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
       );
     });
 }
+
+const SUMMARY_TYPES = [
+  'record_count',
+  'count',
+  'sum',
+  'maximum',
+  'minimum',
+  'average',
+  'earliest',
+  'latest',
+  'checked',
+  'unchecked',
+  'percentage',
+  'status_list',
+] as const;
+
+/** Data types that a type of summary is for, where it is not for all. */
+const SUMMARY_FITS: Readonly<Record<string, readonly string[]>> = {
+  sum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
+  maximum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
+  minimum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
+  average: ['number', 'percent', 'duration', 'timecode', 'float'],
+  earliest: ['date', 'date_time'],
+  latest: ['date', 'date_time'],
+  checked: ['checkbox'],
+  unchecked: ['checkbox'],
+  percentage: ['checkbox'],
+  status_list: ['status_list'],
+};
+const GROUPED = ['text', 'list', 'entity_type', 'number', 'entity'];
+
+/** Summaries, most of which the site makes. */
+export function randomSummarize(studio: Studio): fc.Arbitrary<Payload> {
+  return randomType(studio).chain((type) => {
+    const summary = fc
+      .constantFrom(...SUMMARY_TYPES)
+      .chain((kind) =>
+        placeIn(
+          studio,
+          type,
+          ({ dataType }) => SUMMARY_FITS[kind]?.includes(dataType) ?? true,
+          SINGLE_LINKS,
+          1,
+        ).map(({ path }) => ({ field: path, type: kind })),
+      );
+    const grouping = placeIn(
+      studio,
+      type,
+      ({ dataType }) => GROUPED.includes(dataType),
+      SINGLE_LINKS,
+      1,
+    ).chain(({ path }) =>
+      fc.record(
+        {
+          field: fc.constant(path),
+          type: fc.oneof(
+            { weight: 12, arbitrary: fc.constant('exact') },
+            { weight: 1, arbitrary: fc.constantFrom('month', 'tens', 'firstletter', 'no_such') },
+          ),
+          direction: fc.constantFrom('asc', 'desc'),
+        },
+        { requiredKeys: ['field', 'type'] },
+      ),
+    );
+    return fc.record(
+      {
+        type: fc.constant(type),
+        summaries: fc.array(summary, { minLength: 1, maxLength: 4 }),
+        filters: fc.oneof(
+          { weight: 1, arbitrary: randomFilter(studio, type, studio.active.get(type) ?? []) },
+          { weight: 1, arbitrary: fc.constant({ logical_operator: 'and', conditions: [] }) },
+        ),
+        grouping: fc.array(grouping, { minLength: 1, maxLength: 3 }),
+      },
+      { requiredKeys: ['type', 'summaries', 'filters'] },
+    );
+  });
+}
