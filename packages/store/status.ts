@@ -1,3 +1,4 @@
+import { type Drift, readDrift } from './audits.ts';
 import type { Queryable } from './database.ts';
 import { type ReprocessProgress, readReprocesses } from './reprocess.ts';
 import { readWatermark, type Watermark } from './watermark.ts';
@@ -27,6 +28,7 @@ export interface StatusReport {
   }[];
   /** Runs of the retirement-reprocessor that are under way, and the newest finished one. */
   readonly reprocesses: readonly ReprocessProgress[];
+  readonly drift: Drift;
   readonly servedTypes: readonly string[];
 }
 
@@ -92,6 +94,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
       rows: Number(row.rows),
     })),
     reprocesses: await readReprocesses(q),
+    drift: await readDrift(q),
     servedTypes: served.rows.map((row) => row.entity_type),
   };
 }

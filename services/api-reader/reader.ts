@@ -32,6 +32,7 @@ import { createReplicaWatch } from './replica-state.ts';
 import { createSchemaMirror, isSchemaRead, isSchemaWrite } from './schema-methods.ts';
 import { createServer } from './server.ts';
 import { createSessionOwner } from './session-owner.ts';
+import { createShadowReads } from './shadow-reads.ts';
 import { createSiteReach } from './site-reach.ts';
 import { answerSummarize } from './summarize.ts';
 import { openThumbnailCache } from './thumbnail-cache.ts';
@@ -64,7 +65,7 @@ export interface Reader {
  * @param drain ends the process as SIGTERM does.
  */
 export async function startReader(
-  config: Pick<Config, 'site' | 'database' | 'schema' | 'history' | 'reader' | 'control'>,
+  config: Pick<Config, 'site' | 'database' | 'schema' | 'history' | 'audit' | 'reader' | 'control'>,
   log: Logger,
   drain: () => void,
 ): Promise<Reader> {
@@ -138,13 +139,27 @@ export async function startReader(
   };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
+  const metrics = createMetrics(watch);
+  const shadows = createShadowReads({
+    share: config.audit.shadowShare,
+    site: asker,
+    replica,
+    registry: metrics.registry,
+    log,
+  });
+  const shadowed: AnswerCall = async (call) => {
+    const answered = await answerRead(local, call);
+    shadows.offer(call, answered);
+    return answered;
+  };
+
   const answer: AnswerCall = (call) => {
     const { method } = call.envelope;
     if (method === 'info') return info.answer();
     const why = isWriteMethod(method) || isSchemaWrite(method) ? null : whyAlwaysSites(call);
     if (why !== null) return passThrough(upstream, call, why);
     if (method === 'read') {
-      return isEventRead(call) ? answerEventRead(local, call, schema.eventLog()) : answerRead(local, call);
+      return isEventRead(call) ? answerEventRead(local, call, schema.eventLog()) : shadowed(call);
     }
     if (method === 'summarize') return answerSummarize(local, call);
     if (isSchemaRead(method)) return schema.answer(call, method);
@@ -153,7 +168,6 @@ export async function startReader(
     if (isSchemaWrite(method)) return schema.passThroughWrite(call);
     return passThrough(upstream, call, 'method');
   };
-  const metrics = createMetrics(watch);
   const app = createServer({
     config,
     log,
@@ -220,6 +234,7 @@ export async function startReader(
         if (!signal.aborted) throw error;
       } finally {
         await app.close();
+        await shadows.close();
         await Promise.all([upstream.close(), site.close(), asker.close()]);
         await statements.close();
         await budget.close();

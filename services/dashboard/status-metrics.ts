@@ -20,6 +20,11 @@ export function createStatusMetrics(): StatusMetrics {
   const applied = gauge('applied_through_id', 'Event id below which everything is applied');
   const polled = gauge('polled_through_id', 'Event id through which the log was read');
   const gaps = gauge('gaps_open', 'Ranges of event ids that are missing and asked for');
+  const drift = gauge(
+    'drift_ratio',
+    'Share of entities compared in the last day that differed from the site',
+  );
+  const compared = gauge('drift_compared', 'Entities compared with the site in the last day');
   const gapIds = gauge('gap_ids_open', 'Event ids that are missing and asked for');
   const events = gauge('events', 'Stored events that are not applied, counted to 100000', 'state');
   const refreshes = gauge('refresh_requests', 'Entities to be fetched again', 'state');
@@ -42,6 +47,8 @@ export function createStatusMetrics(): StatusMetrics {
       polled.set(watermark.polledThrough);
       if (watermark.lagMs !== null) lag.set(watermark.lagMs / 1_000);
     }
+    compared.set(report.drift.compared);
+    if (report.drift.share !== null) drift.set(report.drift.share);
     gaps.set(report.gaps.open);
     gapIds.set(report.gaps.ids);
     events.set({ state: 'waiting' }, report.events.waiting);
@@ -58,7 +65,7 @@ export function createStatusMetrics(): StatusMetrics {
       silent.set({ service, instance }, silentMs / 1_000);
   };
   // Those without labels would show zero, which is a lie, where they are not set.
-  const plain = [lag, applied, polled, gaps, gapIds, served, types];
+  const plain = [lag, applied, polled, gaps, gapIds, drift, compared, served, types];
   const labelled = [events, refreshes, jobs, progress, rows, silent];
 
   return {

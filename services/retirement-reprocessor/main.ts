@@ -6,6 +6,7 @@ import { processReprocessChunk } from '@understudy/pipeline/reprocess/process-ch
 import { instanceName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
+import { forgetAudits } from '@understudy/store/audits';
 import { keepUpdateLog } from '@understudy/store/data-updates';
 import { acquireLease, releaseLease } from '@understudy/store/lease';
 import {
@@ -16,6 +17,7 @@ import {
   openReprocessChunks,
 } from '@understudy/store/reprocess';
 import { lastScanAt } from '@understudy/store/scans';
+import { audit } from './audit.ts';
 
 const LEASE = 'retirement-reprocessor';
 const LEASE_MS = 15_000;
@@ -31,6 +33,7 @@ await runReplicaService(
     const { pool } = db;
     const queue = queues.queue('reprocess');
     const holder = instanceName();
+    let leads = false;
     let keptAt = Number.NEGATIVE_INFINITY;
 
     const worker = queues.worker(
@@ -57,9 +60,12 @@ await runReplicaService(
     );
 
     await work.govern(worker);
+    const auditing = audit({ replicas, config, log, signal, isLeading: () => leads && !work.paused });
     await loop('planning', { signal, log, bell: work.bell }, async () => {
-      if ((await acquireLease(pool, LEASE, holder, LEASE_MS)) === null) return LEASE_MS / 4;
+      leads = (await acquireLease(pool, LEASE, holder, LEASE_MS)) !== null;
+      if (!leads) return LEASE_MS / 4;
       if (performance.now() - keptAt > HOUSEKEEPING_MS) {
+        await forgetAudits(pool, config.audit.keepDays);
         const dropped = await keepUpdateLog(db, config.history.keepDays);
         if (dropped > 0) log.info({ weeks: dropped }, 'old weeks of the data-update log are forgotten');
         keptAt = performance.now();
@@ -84,7 +90,7 @@ await runReplicaService(
       await enqueueReprocessChunks(queue, await openReprocessChunks(pool, CHUNKS_AT_ONCE));
       return PLAN_MS;
     });
-    await worker.close();
+    await Promise.all([worker.close(), auditing]);
     await releaseLease(pool, LEASE, holder);
   },
 );

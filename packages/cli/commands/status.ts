@@ -89,6 +89,7 @@ function statusJson(headline: Headline, { report, ...status }: SystemStatus): ob
     refreshes: null,
     scans: null,
     reprocesses: null,
+    drift: null,
     servedTypes: null,
   };
   return { headline, ...status, ...(report ?? none) };
@@ -163,7 +164,7 @@ function scansOf(scans: Scans): Scans {
 }
 
 function factsOf(
-  { watermark, gaps, events, refreshes, servedTypes }: NonNullable<SystemStatus['report']>,
+  { watermark, gaps, events, refreshes, drift, servedTypes }: NonNullable<SystemStatus['report']>,
   generation: SystemStatus['generation'],
 ): readonly (readonly string[])[] {
   const followed =
@@ -188,6 +189,7 @@ function factsOf(
       'refreshes',
       `${numberText(refreshes.waiting)} waiting, ${numberText(refreshes.failing)} of them failing`,
     ],
+    ['drift', driftText(drift)],
     ['generation', cached],
   ];
 }
@@ -197,4 +199,10 @@ function nextText(next: NonNullable<SystemStatus['generation']>['next']): string
   return next === null
     ? ''
     : `; ${next.id} ${next.state}, ${next.served} of ${countText(next.fields, 'field')} can be served`;
+}
+
+/** How far the replica was found to differ from the site. */
+function driftText({ compared, different, share }: NonNullable<SystemStatus['report']>['drift']): string {
+  if (share === null) return 'nothing was compared with the site in the last day';
+  return `${(100 * share).toFixed(3)} %: ${numberText(different)} of ${countText(compared, 'entity')} compared in the last day`;
 }

@@ -120,6 +120,20 @@ export const SECTIONS = {
     ),
     chunkSize: integer(20_000, { min: 1, max: 1_000_000 }, 'ids compared by one job'),
   },
+  audit: {
+    intervalMs: integer(
+      MINUTE,
+      { min: 0, max: DAY },
+      'time between two comparisons of a sample of entities with the site; 0: none',
+    ),
+    sampleSize: integer(25, { min: 1, max: 500 }, 'ids compared at a time'),
+    shadowShare: decimal(
+      0.001,
+      { min: 0, max: 1 },
+      'share of reads answered from the replica that are asked of the site as well, in the background',
+    ),
+    keepDays: integer(30, { min: 1, max: 3_650 }, 'how long what was found is kept'),
+  },
   history: {
     enabled: flag(true, 'every change that the replica makes to itself is logged'),
     keepDays: integer(60, { min: 1, max: 3_650 }, 'how long that log is kept'),

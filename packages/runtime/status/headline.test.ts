@@ -21,6 +21,7 @@ const REPORT: NonNullable<SystemStatus['report']> = {
   refreshes: { waiting: 0, failing: 0 },
   scans: [],
   reprocesses: [],
+  drift: { compared: 0, different: 0, share: null, lastAt: null },
   servedTypes: [],
 };
 const GOOD: SystemStatus = {

@@ -1,3 +1,4 @@
+import { Audits } from './audits.ts';
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
@@ -21,6 +22,7 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-scan-projects', class: ScanProjects },
   { name: '2026-11-site-changes', class: SiteChanges },
   { name: '2026-11-reprocess', class: Reprocess },
+  { name: '2026-11-audits', class: Audits },
   { name: '2026-11-event-log-entry', class: EventLogEntryView },
   { name: '2026-11-request-budget', class: RequestBudgetTables },
 ];
