@@ -42,10 +42,13 @@ export function markAnswer(
 /** What a Host header may hold to be repeated in a link. */
 const HOST = /^[a-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-f:]+\](:\d{1,5})?$/i;
 
-function originOf({ originalUrl, protocol, headers: { host } }: FastifyRequest): string | null {
-  return host !== undefined && HOST.test(host) && originalUrl.startsWith('/')
-    ? `${protocol}://${host}`
-    : null;
+function originOf(request: FastifyRequest, siteHost: string | undefined): string | null {
+  const { originalUrl, protocol, headers } = request;
+  const { host } = headers;
+  // Through a proxy's request or tunnel the host is the site's, which knows nothing of our links.
+  if (host === undefined || host === siteHost || !HOST.test(host) || !originalUrl.startsWith('/'))
+    return null;
+  return `${protocol}://${host}`;
 }
 
 /** Aborts once the client has gone away before its answer was sent. */
@@ -67,6 +70,8 @@ export function apiRoute(
     readonly url: string;
     readonly bodyLimitBytes: number;
     readonly watch: ReplicaWatch;
+    /** Of the site that is answered for, `host:port` as clients name it; none where all is passed on. */
+    readonly siteHost?: string;
     readonly answer: (call: ApiCall, request: FastifyRequest) => Promise<Answer>;
   },
 ): void {
@@ -98,7 +103,7 @@ export function apiRoute(
         body,
         headers: request.headers,
         requestId: request.id,
-        origin: originOf(request),
+        origin: originOf(request, options.siteHost),
         // Made for those who ask: an answer of the replica needs none.
         get signal() {
           gone ??= goneOf(reply);

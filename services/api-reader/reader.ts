@@ -168,7 +168,7 @@ export async function startReader(
     if (isSchemaWrite(method)) return schema.passThroughWrite(call);
     return passThrough(upstream, call, 'method');
   };
-  const app = createServer({
+  const app = await createServer({
     config,
     log,
     watch,

@@ -14,6 +14,7 @@ import { pages } from './pages.ts';
 import { API_PATH, passThrough } from './pass-through.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 import { allowedSites, localPath } from './sites.ts';
+import { createTlsEndpoint } from './tls-endpoint.ts';
 import { tunnels } from './tunnel.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -108,8 +109,8 @@ function otherSites(
   });
 }
 
-/** Builds the reader's HTTP server; `listen` and `close` are the caller's. */
-export function createServer(parts: ServerParts): FastifyInstance {
+/** Builds the reader's HTTP server; `listen` and `close` are the caller's. @throws for a certificate that cannot be used. */
+export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log } = parts;
   // What is said of a call is made here, of parts that hold no secret: looking for one in each line takes 15 of 21 µs.
   const callLog = log.child({}, { redact: [] });
@@ -140,13 +141,16 @@ export function createServer(parts: ServerParts): FastifyInstance {
     url: API_PATH,
     bodyLimitBytes: config.reader.bodyLimitBytes,
     watch: parts.watch,
+    siteHost: new URL(config.site.url).host,
     answer: parts.answer,
   });
   otherSites(app, parts, sites.addressOf);
   media(app, parts.passedOn);
   mediaRoute(app, parts.media);
   pages(app, config.site.url);
-  const closeTunnels = tunnels(app.server, sites, log);
+  const { tlsCertificateFile: certificate, tlsKeyFile: key } = config.reader;
+  const tls = certificate === '' ? null : await createTlsEndpoint(app.server, { certificate, key }, log);
+  const closeTunnels = tunnels({ server: app.server, sites, tls, log });
   app.addHook('onClose', async () => closeTunnels());
   return app;
 }

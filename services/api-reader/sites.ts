@@ -6,6 +6,8 @@ export interface Sites {
   isReplicated(address: string): boolean;
   /** Whether a tunnel to `host:port` may be opened (CONNECT). */
   mayTunnelTo(hostAndPort: string): boolean;
+  /** Whether `host:port` is the replicated site's. */
+  isReplicatedAuthority(hostAndPort: string): boolean;
 }
 
 const DEFAULT_PORTS: Readonly<Record<string, string>> = { 'http:': '80', 'https:': '443' };
@@ -32,6 +34,7 @@ export function allowedSites(siteUrl: string, more: readonly string[]): Sites {
   return {
     addressOf: (host) => addresses.get(host.toLowerCase()) ?? null,
     isReplicated: (address) => address === replicated.origin,
+    isReplicatedAuthority: (hostAndPort) => hostAndPort.toLowerCase() === authorityOf(replicated),
     mayTunnelTo: (hostAndPort) => authorities.has(hostAndPort.toLowerCase()),
   };
 }

@@ -3,10 +3,12 @@ import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from '@understudy/runtime/logging';
 import type { Sites } from './sites.ts';
+import type { TlsEndpoint } from './tls-endpoint.ts';
 
 /** A tunnel in which nothing moves for so long is closed. */
 const IDLE_MS = 10 * 60_000;
 const CONNECT_MS = 5_000;
+const ESTABLISHED = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 /** Tunnels at once; each is two sockets. */
 const TUNNELS_MAX = 1_000;
 
@@ -14,12 +16,22 @@ function refuse(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
 }
 
+/** What tunnels are opened with. */
+export interface TunnelParts {
+  readonly server: Server;
+  readonly sites: Sites;
+  /** Null where the studio gave no certificate: then the replicated site is tunnelled to as others are. */
+  readonly tls: TlsEndpoint | null;
+  readonly log: Logger;
+}
+
 /**
  * CONNECT, for clients that use the reader as their proxy for https: tunnelled to allowed sites, blindly, so that the
- * client and the site talk as if it were not there; refused for everything else.
+ * client and the site talk as if it were not there; refused for everything else. With a certificate that the client trusts,
+ * the replicated site's part is taken instead, and requests are answered as any others.
  * @returns a function that closes every tunnel.
  */
-export function tunnels(server: Server, sites: Sites, log: Logger): () => void {
+export function tunnels({ server, sites, tls, log }: TunnelParts): () => void {
   const open = new Set<Duplex>();
   server.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
     const target = (request.url ?? '').toLowerCase();
@@ -27,6 +39,15 @@ export function tunnels(server: Server, sites: Sites, log: Logger): () => void {
     if (!sites.mayTunnelTo(target)) {
       log.warn({ reason: 'not-allowed' }, 'a tunnel was refused');
       return refuse(client, '403 Forbidden');
+    }
+    if (tls !== null && sites.isReplicatedAuthority(target)) {
+      client.write(ESTABLISHED);
+      if (head.length > 0) client.unshift(head);
+      tls(client).catch((error: unknown) => {
+        log.warn({ err: error }, 'a tunnel could not be answered');
+        client.destroy();
+      });
+      return;
     }
     if (open.size >= TUNNELS_MAX) return refuse(client, '503 Service Unavailable');
     const end = target.lastIndexOf(':');
@@ -44,7 +65,7 @@ export function tunnels(server: Server, sites: Sites, log: Logger): () => void {
     upstream.once('connect', () => {
       isConnected = true;
       upstream.setTimeout(IDLE_MS, close);
-      client.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+      client.write(ESTABLISHED);
       if (head.length > 0) upstream.write(head);
       upstream.pipe(client).pipe(upstream);
     });

@@ -159,6 +159,11 @@ export const SECTIONS = {
       'codes of the permission rule sets, of scripts and of people, that may see everything on the site and so are answered from the replica; the script that fills it always is',
     ),
     allowedSites: words([], 'hosts that next= and CONNECT may lead to, besides the site'),
+    tlsCertificateFile: text(
+      '',
+      'certificate (PEM, with its chain) for the site’s name, trusted by the studio’s machines: CONNECT to the site is then answered from the replica; empty: tunnelled to the site',
+    ),
+    tlsKeyFile: text('', 'private key (PEM) of that certificate'),
     publicUrl: httpAddress(
       '',
       'address that links to thumbnails lead to, where clients reach the reader through another one, for instance a proxy with https; empty: the one that each request came by',

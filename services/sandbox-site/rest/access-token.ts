@@ -38,11 +38,9 @@ function authOf(form: URLSearchParams): Record<string, unknown> | null {
 const GRANTS: ReadonlySet<unknown> = new Set(['client_credentials', 'password', 'session_token']);
 
 function refuse(reply: FastifyReply, status: number, code: number, title: string): FastifyReply {
-  return reply
-    .code(status)
-    .send({
-      errors: [{ id: randomBytes(8).toString('hex'), status, code, title, source: null, detail: null }],
-    });
+  return reply.code(status).send({
+    errors: [{ id: randomBytes(8).toString('hex'), status, code, title, source: null, detail: null }],
+  });
 }
 
 function signed(payload: object): string {
