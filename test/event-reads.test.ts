@@ -7,7 +7,7 @@ import { until } from '@understudy/harness/until';
 import { applyEvents } from '@understudy/pipeline/apply-events';
 import { randomFrom } from '@understudy/sandbox-site/random';
 import { parseSandboxYaml } from '@understudy/sandbox-site/sandbox-schema';
-import { playOne } from '@understudy/sandbox-site/traffic';
+import { playOne } from '@understudy/sandbox-site/traffic/play';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { eventLogType } from '@understudy/schema/event-log-type';
 import { parseSiteSchema } from '@understudy/schema/site-schema';

@@ -20,7 +20,7 @@ import { BORN, seedStudio } from './seed.ts';
 import { Sessions } from './sessions.ts';
 import { SiteData } from './site-data.ts';
 import type { MediaValues } from './site-view.ts';
-import { playOne } from './traffic.ts';
+import { playOne } from './traffic/play.ts';
 import { sessionOf } from './web-session.ts';
 
 export interface SandboxOptions {

@@ -43,6 +43,9 @@ const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 
 /** Rule sets of the first people; the others are artists. */
 const PEOPLES_RULES = ['admin', 'artist', 'manager', 'vendor', 'client'];
 
+/** From so many entities on a studio is very large. */
+const LARGE_SCALE = 400_000;
+
 /** When the seeded studio was made; a fixed moment, so that the same seed gives the same data. */
 export const BORN = Date.UTC(2026, 0, 5, 9);
 
@@ -54,6 +57,8 @@ export function seedStudio(
   history: SeededHistory | null = null,
 ): void {
   let made = 0;
+  // Of a very large studio the log keeps about five million entries.
+  const told = scale > LARGE_SCALE ? 4 : Number.POSITIVE_INFINITY;
   const script = { type: 'ApiUser', id: 1 };
   const add = (type: string, values: Readonly<Record<string, Json>>): { type: string; id: number } => {
     const ref = { type, id: data.allocateId(type) };
@@ -68,7 +73,7 @@ export function seedStudio(
       ['updated_by', script],
     ];
     const entity = data.add(type, ref.id, [...standard, ...known]);
-    if (history !== null) tellHistory(data, history, entity);
+    if (history !== null) tellHistory(data, history, entity, told);
     return ref;
   };
   const some = (refs: readonly Json[], most: number): Json => [
@@ -260,10 +265,14 @@ export function seedStudio(
 const UNTOLD: ReadonlySet<string> = new Set(['updated_at', 'updated_by']);
 
 /** Tells how an entity came to be: a New, and a Change for each field. */
-function tellHistory(data: SiteData, history: SeededHistory, entity: StoredEntity): void {
+function tellHistory(data: SiteData, history: SeededHistory, entity: StoredEntity, told: number): void {
   history.add(entity, null, null, null);
+  let count = 0;
   for (const [name, value] of entity.entries()) {
+    if (count >= told) return;
     const field = UNTOLD.has(name) ? undefined : data.field(entity.type, name);
-    if (field !== undefined) history.add(entity, name, field.dataType, value);
+    if (field === undefined) continue;
+    history.add(entity, name, field.dataType, value);
+    count += 1;
   }
 }
