@@ -117,20 +117,26 @@ export async function failChunk(q: Queryable, id: number, error: string): Promis
   ]);
 }
 
-/** Chunks that nobody works on, oldest scans first. */
+/** Chunks that nobody works on: of spans and intervals first, which are short, then oldest first. */
 export async function openChunks(q: Queryable, limit: number): Promise<readonly ScanChunk[]> {
   const { rows } = await q.query<ChunkRow>(
     `select ${CHUNK_COLUMNS} from understudy.scan_chunk c join understudy.scan s on s.id = c.scan_id
-     where c.state = 'open' and (c.claimed_until is null or c.claimed_until < now()) order by c.id limit $1`,
+     where c.state = 'open' and (c.claimed_until is null or c.claimed_until < now())
+     order by s.kind = 'full', c.attempts >= ${POISON_ATTEMPTS}, c.id limit $1`,
     [limit],
   );
   return rows.map(chunkFrom);
 }
 
-/** Whether a scan of a kind is under way. */
+/** A chunk that failed this often holds nobody up any more; it is still tried. */
+const POISON_ATTEMPTS = 20;
+
+/** Whether a scan of a kind is under way; one of which only chunks are left that fail again and again is not. */
 export async function hasOpenScan(q: Queryable, kind: ScanKind): Promise<boolean> {
   const { rowCount } = await q.query(
-    'select from understudy.scan where kind = $1 and finished_at is null limit 1',
+    `select from understudy.scan s where s.kind = $1 and s.finished_at is null and exists (
+       select from understudy.scan_chunk c
+       where c.scan_id = s.id and c.state = 'open' and c.attempts < ${POISON_ATTEMPTS}) limit 1`,
     [kind],
   );
   return rowCount !== 0;

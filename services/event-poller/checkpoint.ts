@@ -3,6 +3,12 @@ import { and, leaf } from '@understudy/site-client/filters';
 import { serveNothing } from '@understudy/store/followed-fields';
 import { initWatermark, readWatermark, replaceGaps } from '@understudy/store/watermark';
 
+/**
+ * Ids are taken before their transaction commits: below the newest one that is visible some may still come, of writes
+ * that a scan beginning now would not see either.
+ */
+const UNCOMMITTED_IDS = 100;
+
 /** The newest id of the site's log; 0 while it is empty. */
 async function headId(replica: Replica): Promise<number> {
   const { results } = await replica.site.read(
@@ -34,7 +40,7 @@ export async function ensureCheckpoint(replica: Replica): Promise<'first start' 
     );
     if (results.length > 0) return null;
   }
-  const head = await headId(replica);
+  const head = Math.max(0, (await headId(replica)) - UNCOMMITTED_IDS);
   await db.transaction(async (tx) => {
     await initWatermark(tx, head);
     await replaceGaps(tx, []);

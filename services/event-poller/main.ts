@@ -4,6 +4,7 @@ import { instanceName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
+import { forgetEvents, forgetScans } from '@understudy/store/retention';
 import { readWatermark } from '@understudy/store/watermark';
 import { ensureCheckpoint } from './checkpoint.ts';
 import { poll } from './poll.ts';
@@ -12,6 +13,8 @@ import { sweep } from './sweep.ts';
 
 const LEASE = 'event-poller';
 const SWEEP_MS = 1_000;
+const FORGET_MS = 10 * 60_000;
+const FORGET_BATCH = 5_000;
 const SCHEMA_LOOK_MS = 500;
 
 await runReplicaService('event-poller', async (service) => {
@@ -79,6 +82,23 @@ await runReplicaService('event-poller', async (service) => {
     }
   });
 
+  const forgetting = loop('forgetting old events', { signal, log }, async () => {
+    if (leading === null) return FORGET_MS;
+    const events = await forgetEvents(pool, poller.eventKeepMs, FORGET_BATCH);
+    const scans = await forgetScans(pool, config.scanner.scanKeepMs, FORGET_BATCH);
+    if (events + scans > 0) log.info({ events, scans }, 'old events and scans were deleted');
+    return events === FORGET_BATCH ? 0 : FORGET_MS;
+  });
+
+  // A poll may take longer than the lease, or come less often.
+  const leasing = loop('keeping the lease', { signal, log }, async () => {
+    if (leading !== null && (await acquireLease(pool, LEASE, holder, poller.leaseMs)) === null) {
+      log.warn('another poller leads now');
+      leading = null;
+    }
+    return poller.leaseMs / 4;
+  });
+
   const sweeping = loop('sweeping', { signal, log }, async () => {
     const count = await sweep(replicas.current, queues, poller.sweepAfterMs);
     if (count > 0) log.warn({ count }, 'events were stored and not applied; enqueued again');
@@ -90,6 +110,6 @@ await runReplicaService('event-poller', async (service) => {
     return SCHEMA_LOOK_MS;
   });
 
-  await Promise.all([polling, sweeping, watching]);
+  await Promise.all([polling, leasing, forgetting, sweeping, watching]);
   await releaseLease(pool, LEASE, holder);
 });

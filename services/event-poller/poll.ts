@@ -4,7 +4,8 @@ import { enqueueEvents } from '@understudy/pipeline/enqueue';
 import { normalizeEvent } from '@understudy/pipeline/normalize';
 import type { JobQueue } from '@understudy/pipeline/queue-backend';
 import type { Replica } from '@understudy/pipeline/replica';
-import { and, leaf } from '@understudy/site-client/filters';
+import { and, type FilterLeaf, leaf } from '@understudy/site-client/filters';
+import type { Queryable } from '@understudy/store/database';
 import { type StoredEvent, storeEvents } from '@understudy/store/event-log';
 import { expireGaps, fillGaps, type Gap, newGaps } from '@understudy/store/gap-tracker';
 import { assertLease } from '@understudy/store/lease';
@@ -31,8 +32,15 @@ export interface Polled {
   readonly expired: readonly Gap[];
 }
 
-/** How many missing ids one poll asks for. */
-const MISSING_IDS_PER_POLL = 500;
+/** How many missing ids one poll asks for one by one, and how many gaps by their bounds. */
+const MISSING_IDS_PER_POLL = 2_000;
+const MISSING_RANGES_PER_POLL = 100;
+const NARROW_GAP = 20;
+/** How many of them one poll takes. */
+const MISSING_PAGE = 500;
+/** Spans of events that never came are scanned this far apart at least. */
+const SPAN_EVERY_MS = 60_000;
+const REASON = 'events never came: ';
 /** How far around an expired gap the site is scanned; clocks may differ by this much. */
 const SPAN_MARGIN_MS = 10 * 60_000;
 
@@ -51,7 +59,7 @@ export async function poll(
   const askedAt = new Date();
   const known = await openGaps(db.pool);
   const late = await readMissing(replica, known);
-  const fresh = await readAbove(replica, polledThrough, options.batchSize);
+  const { entries: fresh, siteTime, more } = await readAbove(replica, polledThrough, options.batchSize);
   const ofSchema = [...late, ...fresh].filter(isSchemaEvent).map((entry) => entry.id);
   if (ofSchema.length > 0) await options.onSchemaEvents(ofSchema);
   const now = Date.now();
@@ -59,12 +67,13 @@ export async function poll(
     known,
     late.map((entry) => entry.id),
   );
-  const skipped = newGaps(
-    polledThrough,
-    fresh.map((entry) => entry.id),
-    now,
-  );
-  const { open, expired } = expireGaps([...filled, ...skipped], now, options.gapTimeoutMs);
+  const ids = fresh.map((entry) => entry.id);
+  const skipped = newGaps(polledThrough, ids, now).map((gap) => agedGap(gap, fresh, siteTime, now));
+  const gaps = [...filled, ...skipped];
+  // Some ids never come, on a busy site again and again: their times are scanned together, not one by one.
+  const { open, expired } = (await isScanDue(db.pool, options.gapTimeoutMs))
+    ? expireGaps(gaps, now, options.gapTimeoutMs)
+    : { open: gaps, expired: [] };
   const through = fresh.at(-1)?.id ?? polledThrough;
   // Ticks are taken after the answer, in id order; the late ones first, since their ids are lower.
   const entries = [...late, ...fresh];
@@ -86,7 +95,7 @@ export async function poll(
     normalizeEvent(event.entry, { tick: event.tick, late: event.late, schema }),
   );
   await enqueueEvents(queue, normalized);
-  return { stored, late: late.length, full: fresh.length >= options.batchSize, gaps: open.length, expired };
+  return { stored, late: late.length, full: more, gaps: open.length, expired };
 }
 
 /** Fields made, changed or deleted on the site: such an event does not say of which type (protocol §6.3). */
@@ -94,8 +103,16 @@ function isSchemaEvent(entry: EventLogEntry): boolean {
   return entry.event_type.startsWith('Shotgun_DisplayColumn_');
 }
 
-async function readAbove(replica: Replica, id: number, limit: number): Promise<readonly EventLogEntry[]> {
-  const { results } = await replica.site.read(
+interface Fresh {
+  readonly entries: readonly EventLogEntry[];
+  /** The site's clock when it answered. */
+  readonly siteTime: Date;
+  /** Whether the site has more: it may allow fewer in a page than were asked for. */
+  readonly more: boolean;
+}
+
+async function readAbove(replica: Replica, id: number, limit: number): Promise<Fresh> {
+  const { results, siteTime, hasNextPage } = await replica.site.read(
     {
       type: 'EventLogEntry',
       fields: EVENT_LOG_ENTRY_FIELDS,
@@ -105,25 +122,52 @@ async function readAbove(replica: Replica, id: number, limit: number): Promise<r
     },
     { priority: 'poll' },
   );
-  return results.map(asEntry);
+  return { entries: results.map(asEntry), siteTime, more: hasNextPage && results.length > 0 };
 }
 
+/**
+ * A gap as old as the event after it, by the site's clock: what is missing among old events, after a time of not
+ * polling, is not waited for again, and the time that is scanned is the one when it happened.
+ */
+function agedGap(gap: Gap, fresh: readonly EventLogEntry[], siteTime: Date, now: number): Gap {
+  const next = fresh.find((entry) => entry.id > gap.last);
+  const ageMs = next === undefined ? 0 : siteTime.getTime() - Date.parse(next.created_at);
+  return { ...gap, seenAt: now - Math.max(0, ageMs) };
+}
+
+/** Whether the last span was scanned long enough ago. */
+async function isScanDue(q: Queryable, gapTimeoutMs: number): Promise<boolean> {
+  const { rowCount } = await q.query(
+    `select from understudy.scan where kind = 'span' and reason like '${REASON}%'
+       and (finished_at is null or created_at > now() - make_interval(secs => $1::double precision / 1000)) limit 1`,
+    [Math.min(SPAN_EVERY_MS, gapTimeoutMs)],
+  );
+  return rowCount === 0;
+}
+
+/** Asks for missing ids: narrow gaps by their ids, wide ones by their bounds, so that each is asked for. */
 async function readMissing(replica: Replica, gaps: readonly Gap[]): Promise<readonly EventLogEntry[]> {
   const ids: number[] = [];
+  const ranges: FilterLeaf[] = [];
   for (const gap of gaps) {
-    for (let id = gap.first; id <= gap.last && ids.length < MISSING_IDS_PER_POLL; id += 1) ids.push(id);
+    const width = gap.last - gap.first + 1;
+    if (width <= NARROW_GAP && ids.length + width <= MISSING_IDS_PER_POLL)
+      for (let id = gap.first; id <= gap.last; id += 1) ids.push(id);
+    else if (ranges.length < MISSING_RANGES_PER_POLL) ranges.push(leaf('id', 'between', gap.first, gap.last));
   }
-  if (ids.length === 0) return [];
+  const conditions = [...(ids.length === 0 ? [] : [leaf('id', 'in', ...ids)]), ...ranges];
+  if (conditions.length === 0) return [];
   const { results } = await replica.site.read(
     {
       type: 'EventLogEntry',
       fields: EVENT_LOG_ENTRY_FIELDS,
-      filters: and(leaf('id', 'in', ...ids)),
+      filters: { logical_operator: 'or', conditions },
       sorts: [{ field_name: 'id', direction: 'asc' }],
-      pageSize: ids.length,
+      pageSize: MISSING_PAGE,
     },
     { priority: 'poll' },
   );
+  // What the page had no room for is asked for again by the next poll.
   return results.map(asEntry);
 }
 
@@ -162,9 +206,5 @@ async function scanAround(
     fromId: 1,
     toId: Number.MAX_SAFE_INTEGER,
   }));
-  await createScan(
-    tx,
-    { kind: 'span', reason: `events ${ids.slice(0, 20).join(', ')} never came`, since, until },
-    chunks,
-  );
+  await createScan(tx, { kind: 'span', reason: REASON + ids.slice(0, 20).join(', '), since, until }, chunks);
 }
