@@ -20,7 +20,7 @@ import { readWatermark } from '@understudy/store/watermark';
 const SEED = process.env.UNDERSTUDY_SANDBOX_SEED ?? String(Date.now() % 1_000_000);
 const TRAFFIC_PER_SECOND = 20;
 /** How long the replica may take to settle once everything is up again, on two busy cores. */
-const SETTLE_TIMEOUT_MS = 120_000;
+const SETTLE_TIMEOUT_MS = 240_000;
 const ENVIRONMENT = {
   UNDERSTUDY_SANDBOX_SEED: SEED,
   UNDERSTUDY_SANDBOX_SCALE: '1000',

@@ -25,7 +25,7 @@ const SERVICES: readonly ServiceName[] = [
 ];
 
 /** How long a whole stack may take to serve its first full scan, on two busy cores. */
-const READY_TIMEOUT_MS = 120_000;
+const READY_TIMEOUT_MS = 240_000;
 
 export interface Fault {
   readonly code: number;
