@@ -123,6 +123,49 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
       assert.deepEqual(outcomes(await tell('api-reader', 'pause')), { 'api-reader': 'nothing' });
     });
 
+    test('a field is added while everything runs, and is served soon', async () => {
+      const read = async (): Promise<string | null> => {
+        const reply = await fetch(`${stack.readerUrl}/api3/json`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            method_name: 'read',
+            params: [
+              { script_name: 'pipeline', script_key: 'pipeline-key' },
+              {
+                type: 'Shot',
+                return_fields: ['code', 'sg_added_live'],
+                filters: { logical_operator: 'and', conditions: [] },
+                paging: { entities_per_page: 1, current_page: 1 },
+              },
+            ],
+          }),
+        });
+        await reply.json();
+        return reply.headers.get('x-understudy');
+      };
+      await stack.sandbox('/schema', {
+        change: 'add',
+        type: 'Shot',
+        field: 'sg_added_live',
+        dataType: 'text',
+      });
+      const missing = await tell('all', 'add-field', 'Shot.sg_not_there');
+      assert.equal(outcomes(missing)['event-poller'], 'failed');
+      const replies = await until('it is added', async () => {
+        // Noticing the new field by the site's own event may be under way.
+        const given = await tell('all', 'add-field', 'Shot.sg_added_live');
+        return outcomes(given)['event-poller'] === 'done' ? given : undefined;
+      });
+      assert.equal(outcomes(replies)['applier'], 'nothing');
+      await until('it is answered from the replica', async () => (await read())?.startsWith('replica'), {
+        timeoutMs: 60_000,
+      });
+      assert.deepEqual(outcomes(await tell('event-poller', 'add-field', 'Shot.sg_added_live')), {
+        'event-poller': 'nothing',
+      });
+    });
+
     test('the log’s level follows, and one that does not exist is refused', async () => {
       assert.deepEqual(outcomes(await tell('applier', 'log-level', 'debug')), { applier: 'done' });
       assert.deepEqual(outcomes(await tell('applier', 'log-level', 'loud')), { applier: 'refused' });

@@ -91,7 +91,12 @@ export async function openHome(folder: string): Promise<Home> {
       await writeFile(pidFile, String(process.pid));
     },
     reset: async () => {
-      for (const path of [kept.postgresFolder, join(folder, 'sandbox-site.state'), join(folder, 'media')]) {
+      for (const path of [
+        kept.postgresFolder,
+        join(folder, 'sandbox-site.state'),
+        join(folder, 'sandbox-site.state.media'),
+        join(folder, 'media'),
+      ]) {
         await rm(path, { recursive: true, force: true });
       }
     },

@@ -84,11 +84,9 @@ export async function readReplica(databaseUrl: string): Promise<StatusReport> {
   }
 }
 
-/** How far the newest full scan is; null before there is one. */
+/** How far the full scans that are under way, or the last one, are; null before there is one. */
 export function progressOf(report: StatusReport): Progress | null {
-  const full = report.scans.filter((scan) => scan.kind === 'full');
-  const newest = Math.max(...full.map((scan) => scan.id));
-  const parts = full.filter((scan) => scan.id === newest);
+  const parts = report.scans.filter((scan) => scan.kind === 'full');
   if (parts.length === 0) return null;
   const sum = (of: (part: (typeof parts)[number]) => number): number =>
     parts.reduce((all, part) => all + of(part), 0);

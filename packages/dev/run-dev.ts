@@ -200,21 +200,23 @@ async function follow(
   while (!signal.aborted && !(await answers(`${readerUrl}/readyz`, signal))) {
     const report = await readReplica(config.database.url).catch(() => null);
     const progress = report === null ? null : progressOf(report);
-    if (progress !== null) {
+    // One that was done before this start is no news.
+    if (progress !== null && (shown || progress.chunksDone < progress.chunks)) {
       screen.progress(progress);
       shown = true;
     }
     await pause(LOOK_MS, signal);
   }
-  screen.finish();
   if (signal.aborted) return;
   const report = await readReplica(config.database.url).catch(() => null);
-  const rows = report === null ? null : progressOf(report)?.rows;
+  const progress = report === null ? null : progressOf(report);
+  if (shown && progress !== null) screen.progress(progress);
+  screen.finish();
   const seconds = Math.round((performance.now() - startedAt) / 1_000);
   screen.line(
     shown
-      ? `the first full scan is served: ${rows ?? '?'} entities, ${seconds} s. Reads are answered from the replica.`
-      : 'the replica of the last start is served and follows the site again.',
+      ? `the first full scan is served: ${progress?.rows ?? '?'} entities, ${seconds} s. Reads are answered from the replica.`
+      : 'the replica of the last start is served and follows the site again. Reads are answered from the replica.',
   );
 }
 

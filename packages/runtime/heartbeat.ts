@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import type { Queryable } from '@understudy/store/database';
+import { isUnprepared, type Queryable } from '@understudy/store/database';
 import { forgetService, heartbeat } from '@understudy/store/service-registry';
 import type { Logger } from 'pino';
 import { loop } from './loop.ts';
@@ -20,7 +20,12 @@ export async function beat(
 ): Promise<void> {
   const instance = instanceName();
   await loop('heartbeat', options, async () => {
-    await heartbeat(q, { service, instance, version: VERSION, state: options.state() });
+    try {
+      await heartbeat(q, { service, instance, version: VERSION, state: options.state() });
+    } catch (error) {
+      // The first start of all: a service that fills the replica makes the tables.
+      if (!isUnprepared(error)) throw error;
+    }
     return BEAT_MS;
   });
   await forgetService(q, service, instance).catch((error: unknown) => {

@@ -31,6 +31,8 @@ export interface ReplicaService {
   readonly work: WorkSwitch;
   /** Takes the message `poll`. */
   onPoll(handler: () => Promise<Outcome>): void;
+  /** Takes the message `add-field`. */
+  onAddField(handler: (path: string) => Promise<Outcome>): void;
 }
 
 /** Work that meets a newer schema renews it at once; this is for those who have no work. */
@@ -94,11 +96,14 @@ export async function runReplicaService(
           };
           const generation = (): string => `epoch ${replicas.current.epoch}`;
           let poll: (() => Promise<Outcome>) | undefined;
+          let addField: ((path: string) => Promise<Outcome>) | undefined;
           const target: ControlTarget = {
             log,
             drain,
             setPaused: (paused) => workSwitch.set(paused),
             poll: () => poll?.() ?? Promise.resolve(nothing('does not poll')),
+            addField: (path) =>
+              addField?.(path) ?? Promise.resolve(nothing('follows the generations by itself')),
             reloadSchema: async () =>
               (await renew())
                 ? done(`follows ${generation()} from now on`)
@@ -134,6 +139,9 @@ export async function runReplicaService(
               work: workSwitch,
               onPoll: (handler) => {
                 poll = handler;
+              },
+              onAddField: (handler) => {
+                addField = handler;
               },
             });
             await Promise.all(besides);

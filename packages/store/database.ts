@@ -26,6 +26,14 @@ export interface DatabaseOptions {
   readonly logsUpdates?: boolean;
 }
 
+/** SQLSTATE of a missing table and of a missing schema. */
+const UNPREPARED: ReadonlySet<string> = new Set(['42P01', '3F000']);
+
+/** Whether SQL failed because no process has made the tables yet. */
+export function isUnprepared(error: unknown): boolean {
+  return UNPREPARED.has((error as { readonly code?: string }).code ?? '');
+}
+
 const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
 const TRANSACTION_RETRIES = 5;
 const CONNECT_TIMEOUT_MS = 5_000;

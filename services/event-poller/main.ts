@@ -1,3 +1,4 @@
+import { addField } from '@understudy/pipeline/add-field';
 import { onReplica } from '@understudy/pipeline/replica';
 import { done, nothing } from '@understudy/runtime/control/target';
 import { instanceName } from '@understudy/runtime/heartbeat';
@@ -18,7 +19,7 @@ const FORGET_BATCH = 5_000;
 const SCHEMA_LOOK_MS = 500;
 
 await runReplicaService('event-poller', async (service) => {
-  const { db, replicas, queues, config, log, signal, work, onPoll } = service;
+  const { db, databaseOptions, replicas, queues, config, log, signal, work, onPoll, onAddField } = service;
   const { poller } = config;
   const holder = instanceName();
   const { pool } = db;
@@ -48,6 +49,11 @@ await runReplicaService('event-poller', async (service) => {
     if (work.paused) return nothing('is paused');
     work.bell.ring();
     return done('polls now');
+  });
+  onAddField(async (path) => {
+    if (leading === null) return nothing('stands by');
+    const id = await addField({ db, databaseOptions, replica: replicas.current }, path);
+    return id === null ? nothing('is kept already') : done(`generation ${id} keeps it, and is scanned`);
   });
   const polling = loop('polling', { signal, log, bell: work.bell }, async () => {
     const epoch = await lead();

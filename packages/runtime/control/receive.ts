@@ -5,7 +5,7 @@ import {
   type StoredMessage,
   unansweredMessages,
 } from '@understudy/store/control-messages';
-import type { Queryable } from '@understudy/store/database';
+import { isUnprepared, type Queryable } from '@understudy/store/database';
 import { type Listener, listen } from '@understudy/store/notifications';
 import type { Logger } from 'pino';
 import { Bell } from '../bell.ts';
@@ -58,9 +58,19 @@ export async function receiveMessages(options: ReceiveOptions): Promise<void> {
     });
   };
 
+  const messages = async (): ReturnType<typeof unansweredMessages> => {
+    try {
+      return await unansweredMessages(q, service, instance);
+    } catch (error) {
+      // The first start of all: there are no tables yet, hence no messages.
+      if (!isUnprepared(error)) throw error;
+      return [];
+    }
+  };
+
   await loop('taking messages', { signal, log, bell }, async () => {
     await hear();
-    for (const { message, now } of await unansweredMessages(q, service, instance)) {
+    for (const { message, now } of await messages()) {
       // One that was obeyed is not obeyed again because its answer could not be stored.
       if (handled.has(message.id)) continue;
       handled.add(message.id);

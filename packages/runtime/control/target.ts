@@ -22,4 +22,6 @@ export interface ControlTarget {
   readonly poll?: () => Promise<Outcome>;
   /** Looks now whether there is a newer generation of the schema. */
   readonly reloadSchema?: () => Promise<Outcome>;
+  /** Begins to keep `Type.field` as well. */
+  readonly addField?: (path: string) => Promise<Outcome>;
 }

@@ -1,4 +1,5 @@
 import type { MessageKind } from '../message-kind.ts';
+import { addField } from './add-field.ts';
 import { drain } from './drain.ts';
 import { logLevel } from './log-level.ts';
 import { pause } from './pause.ts';
@@ -8,7 +9,16 @@ import { reloadSchema } from './reload-schema.ts';
 import { resume } from './resume.ts';
 
 /** Every message, in the order of `--help`. Add one here and write it in a file of its own. */
-export const MESSAGES: readonly MessageKind[] = [ping, pause, resume, poll, drain, logLevel, reloadSchema];
+export const MESSAGES: readonly MessageKind[] = [
+  ping,
+  pause,
+  resume,
+  poll,
+  drain,
+  logLevel,
+  reloadSchema,
+  addField,
+];
 
 /** @returns undefined for a name that no message has. */
 export function messageNamed(name: string): MessageKind | undefined {
