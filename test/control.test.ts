@@ -81,6 +81,7 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
         'api-reader': 'done',
         applier: 'done',
         'event-poller': 'done',
+        'retirement-reprocessor': 'done',
         scanner: 'done',
       });
     });
@@ -117,6 +118,7 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
         'api-reader': 'nothing',
         applier: 'nothing',
         'event-poller': 'done',
+        'retirement-reprocessor': 'nothing',
         scanner: 'nothing',
       });
       await until('the note arrives', async () => (await subjectInReplica(id)) === 'read when told to');
