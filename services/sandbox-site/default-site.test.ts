@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
+import { parseSandboxJson } from './sandbox-schema.ts';
+import { startTestSite } from './test-site.ts';
+
+/** The schema_read of a real default site, where one lies beside the checkout; UNDERSTUDY_SITE_SCHEMA names another place. */
+const beside = fileURLToPath(new URL('../../../shared/data/site-schema.json', import.meta.url));
+const path = process.env['UNDERSTUDY_SITE_SCHEMA'] ?? beside;
+
+test('the schema of a real site is loaded, seeded and served', { skip: !existsSync(path) }, async () => {
+  const original = JSON.parse(await readFile(path, 'utf8')) as Record<
+    string,
+    Record<string, { data_type: { value: string } }>
+  >;
+  const site = await startTestSite({ schema: parseSandboxJson(JSON.stringify(original)), scale: 300 });
+  const schema = await site.call('schema_read');
+  for (const [type, fields] of Object.entries(original)) {
+    for (const [name, field] of Object.entries(fields)) {
+      assert.equal(schema[type]?.[name]?.data_type.value, field.data_type.value, `${type}.${name}`);
+    }
+    const rows = await site.find(type, [], Object.keys(fields));
+    for (const row of rows) {
+      for (const name of Object.keys(fields)) assert.ok(name in row, `${type}.${name} is missing`);
+    }
+    const conditions = Object.entries(fields).flatMap(([name, field]) => {
+      const { value } = field.data_type;
+      // A uuid is never asked for null, a checkbox neither.
+      const isAsked = isDataTypeName(value) && value !== 'uuid' && DATA_TYPES[value].relations.includes('is');
+      return isAsked ? [{ path: name, relation: 'is', values: [value === 'checkbox' ? true : null] }] : [];
+    });
+    await site.find(type, [], ['id'], { filters: { logical_operator: 'or', conditions } });
+  }
+  assert.ok((await site.find('Shot', [])).length > 0);
+  const shot = await site.first('Shot', [], ['project', 'sg_status_list']);
+  const from = await site.lastEventId();
+  const made = await site.create('Shot', { code: 'new', project: shot.project });
+  const [status] = await site.find('Shot', [['id', 'is', made.id]], ['sg_status_list']);
+  assert.equal(status?.sg_status_list, 'wtg', 'the default of the schema');
+  assert.ok((await site.events(from)).length > 1);
+});
