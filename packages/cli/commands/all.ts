@@ -6,6 +6,7 @@ import { registerDumpData } from './dump-data.ts';
 import { registerEvents } from './events.ts';
 import { registerHistory } from './history.ts';
 import { registerLoadData } from './load-data.ts';
+import { registerRead } from './read.ts';
 import { registerReprocess } from './reprocess.ts';
 import { registerScan } from './scan.ts';
 import { registerSchema } from './schema/schema.ts';
@@ -23,6 +24,7 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerEvents,
   registerReprocess,
   registerHistory,
+  registerRead,
   registerDumpData,
   registerLoadData,
   registerCtl,

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { AsOfRefused, readAsOf } from '@understudy/pipeline/as-of/read-as-of';
+import { originOf } from '@understudy/pipeline/replica';
+import { entityTable } from '@understudy/store/entity-tables';
+import { removeVanished } from '@understudy/store/merge/vanished';
+import { nextTick } from '@understudy/store/tick';
+import { type Api, call, readOf, startApi } from './api-rig.ts';
+
+/** A read is answered as it was, whatever changed since. */
+describe('as of', () => {
+  let api: Api;
+  before(async () => {
+    api = await startApi();
+  });
+  after(() => api?.stop());
+
+  const FIELDS = ['code', 'description', 'sg_sequence', 'tags', 'assets', 'sg_sequence.Sequence.code'];
+  const READS = [
+    readOf('Shot', FIELDS, [], { sorts: [{ field_name: 'id', direction: 'asc' }] }),
+    readOf('Shot', FIELDS, [], { return_only: 'retired', sorts: [{ field_name: 'id', direction: 'asc' }] }),
+    readOf('Shot', ['code'], [['description', 'is', 'written meanwhile']]),
+    readOf('Sequence', ['code', 'shots'], [], { sorts: [{ field_name: 'id', direction: 'asc' }] }),
+  ];
+  const now = (): Promise<readonly string[]> =>
+    Promise.all(READS.map((read) => readAsOf(api.replica, read, null)));
+  /** The clock of whoever writes the log. */
+  const moment = async (): Promise<Date> => {
+    const { rows } = await api.replica.db.pool.query<{ at: Date }>(
+      `select clock_timestamp() as at from pg_sleep(0.01)`,
+    );
+    const [row] = rows;
+    assert(row);
+    return row.at;
+  };
+  const write = async (method: string, payload: object): Promise<void> => {
+    const reply = await call(api.readerUrl, method, payload);
+    assert.equal(reply.json.exception ?? false, false, reply.text);
+  };
+
+  test('values, links, retirement, revival, new and vanished entities are undone', async () => {
+    const { pool } = api.replica.db;
+    const { rows } = await pool.query<{ id: string }>(
+      'select id from site.shot where _active order by id limit 6',
+    );
+    const [a, b, c, d, e, f] = rows.map((row) => Number(row.id));
+    const snapshots: { readonly at: Date; readonly answers: readonly string[] }[] = [];
+    const snapshot = async (): Promise<void> => {
+      snapshots.push({ answers: await now(), at: await moment() });
+    };
+    const set = (id: number | undefined, field: string, value: unknown): Promise<void> =>
+      write('update', { type: 'Shot', id, fields: [{ field_name: field, value }] });
+    await snapshot();
+    await set(a, 'description', 'written meanwhile');
+    await set(b, 'sg_sequence', null);
+    await snapshot();
+    await set(a, 'description', null);
+    await set(c, 'assets', []);
+    await write('delete', { type: 'Shot', id: d });
+    await snapshot();
+    await write('create', {
+      type: 'Shot',
+      fields: [
+        { field_name: 'project', value: { type: 'Project', id: 1 } },
+        { field_name: 'code', value: 'made meanwhile' },
+      ],
+    });
+    await write('revive', { type: 'Shot', id: d });
+    await set(e, 'sg_sequence', { type: 'Sequence', id: 1 });
+    await snapshot();
+    const shots = api.replica.schema.types.get('Shot');
+    assert(shots && f);
+    const tick = await nextTick(pool);
+    const origin = originOf(api.replica, 'scan');
+    await api.replica.db.transaction((tx) => removeVanished(tx, entityTable(shots), [f], tick, origin));
+    await snapshot();
+    assert.equal(new Set(snapshots.map(({ answers }) => answers.join())).size, snapshots.length);
+    for (const { at, answers } of snapshots) {
+      for (const [index, read] of READS.entries())
+        assert.deepEqual(
+          JSON.parse(await readAsOf(api.replica, read, { time: at })),
+          JSON.parse(answers[index] ?? ''),
+          `read ${index} at ${at.toISOString()}`,
+        );
+    }
+  });
+
+  test('what the log does not reach is refused', async () => {
+    const [read] = READS;
+    await assert.rejects(readAsOf(api.replica, read, { time: new Date(0) }), AsOfRefused);
+    await assert.rejects(readAsOf(api.replica, read, { event: 999_999_999 }), AsOfRefused);
+    await assert.rejects(readAsOf(api.replica, readOf('Nothing', ['code']), null), AsOfRefused);
+  });
+});
