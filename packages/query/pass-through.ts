@@ -16,6 +16,8 @@ export type PassThroughReason =
   | 'sort in doubt'
   | 'summary not answered here'
   | 'grouping not answered here'
+  /** What the replica shows may be too old. */
+  | 'lag'
   /** Bounds of one statement. */
   | 'too many fields'
   | 'too many sorts'

@@ -4,6 +4,7 @@ import { registerConfig } from './config.ts';
 import { registerCtl } from './ctl.ts';
 import { registerDumpData } from './dump-data.ts';
 import { registerEvents } from './events.ts';
+import { registerExplain } from './explain.ts';
 import { registerHistory } from './history.ts';
 import { registerLoadData } from './load-data.ts';
 import { registerRead } from './read.ts';
@@ -22,6 +23,7 @@ export const COMMANDS: readonly RegisterCommand[] = [
   registerScan,
   registerVerify,
   registerEvents,
+  registerExplain,
   registerReprocess,
   registerHistory,
   registerRead,

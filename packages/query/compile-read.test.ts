@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import { compileRead } from './compile-read.ts';
+import { boundAt } from './sql.ts';
+
+const schema = parseCachedSchema(`
+types:
+  Shot:
+    code: text
+    sg_list: list
+    sg_cut_in: number
+    updated_at: date_time
+    project: {entity: [Project]}
+    shots: {multi_entity: [Shot]}
+    parent: {entity: [Shot]}
+    gone: absent
+  Project:
+    name: text
+    archived: checkbox
+`);
+const context = { schema, servedTypes: new Set(schema.types.keys()) };
+
+interface Leaf {
+  readonly path: string;
+  readonly relation: string;
+  readonly values: readonly unknown[];
+}
+
+const read = (filters: unknown, more: object = {}): unknown => ({
+  type: 'Shot',
+  return_fields: ['code'],
+  filters,
+  paging: { entities_per_page: 10, current_page: 1 },
+  ...more,
+});
+const all = (...conditions: readonly unknown[]): unknown => ({ logical_operator: 'and', conditions });
+const leaf = (path: string, relation: string, ...values: readonly unknown[]): Leaf => ({
+  path,
+  relation,
+  values,
+});
+
+function reasonOf(payload: unknown): string | null {
+  const compiled = compileRead(payload, context);
+  return 'passThrough' in compiled ? compiled.passThrough : null;
+}
+
+test('filters are bounded in depth, size, values, links and length of paths', () => {
+  let deep: unknown = all();
+  for (let level = 0; level < 10_000; level += 1) deep = all(deep);
+  assert.equal(reasonOf(read(deep)), 'filter too large');
+  const id = leaf('id', 'is', 1);
+  assert.equal(reasonOf(read(all(...Array<Leaf>(500).fill(id)))), null);
+  assert.equal(reasonOf(read(all(...Array<Leaf>(5_000).fill(id)))), 'filter too large');
+  const many = (count: number): Leaf =>
+    leaf('code', 'in', ...Array.from({ length: count }, (_, n) => `sh_${n}`));
+  assert.equal(reasonOf(read(all(many(10_000)))), null);
+  assert.equal(reasonOf(read(all(many(30_000)))), 'filter too large');
+  const far = (hops: number): string => `${'parent.Shot.'.repeat(hops)}code`;
+  assert.equal(reasonOf(read(all(leaf(far(6), 'is', 'x')))), null);
+  assert.equal(reasonOf(read(all(leaf(far(10_000), 'is', 'x')))), 'filter too large');
+  assert.equal(reasonOf(read(all(), { return_fields: [far(6)] })), null);
+  assert.equal(reasonOf(read(all(), { return_fields: [far(10_000)] })), 'too many links');
+  assert.equal(reasonOf(read(all(), { return_fields: Array<string>(501).fill('code') })), 'too many fields');
+});
+
+test('what a caller sends never becomes part of the statement', () => {
+  const hostile = `'); drop table site.shot; -- $1 \\`;
+  for (const relation of ['is', 'is_not', 'contains', 'starts_with', 'ends_with', 'in', 'not_in']) {
+    const compiled = compileRead(read(all(leaf('code', relation, hostile))), context);
+    assert.ok('sql' in compiled);
+    assert.ok(!compiled.sql.includes('drop'));
+  }
+  for (const payload of [
+    read(all(), { return_fields: [hostile, 'code'] }),
+    read(all(), { sorts: [{ field_name: hostile, direction: 'asc' }] }),
+    read(all(leaf(hostile, 'is', 1))),
+    read(all(leaf('code', hostile, 'x'))),
+    read(all(leaf(`parent.${hostile}.code`, 'is', 'x'))),
+    read(all(leaf('updated_at', 'in_last', 1, hostile))),
+    { ...(read(all()) as object), type: hostile },
+  ]) {
+    assert.notEqual(reasonOf(payload), null);
+  }
+  const sorted = compileRead(read(all(), { sorts: [{ field_name: 'code', direction: hostile }] }), context);
+  assert.ok('sql' in sorted && !sorted.sql.includes('drop'));
+});
+
+test('names of JavaScript’s own are names like others', () => {
+  for (const name of ['__proto__', 'constructor', 'toString', 'hasOwnProperty']) {
+    assert.equal(reasonOf(read(all(leaf(name, 'is', 1)))), 'field not kept');
+    assert.equal(reasonOf(read(all(leaf('code', name, 'x')))), 'invalid filter');
+    assert.equal(reasonOf({ ...(read(all()) as object), type: name }), 'type not kept');
+  }
+  const polluted = JSON.parse(
+    '{"type":"Shot","return_fields":["code"],"filters":{"logical_operator":"and","conditions":[],"__proto__":{"path":"x"}},"paging":{"entities_per_page":1,"current_page":1,"__proto__":{"x":1}},"__proto__":{"type":"Project"}}',
+  ) as unknown;
+  const compiled = compileRead(polluted, context);
+  assert.ok('sql' in compiled);
+  assert.equal(compiled.type, 'Shot');
+});
+
+test('text that cannot be sent to PostgreSQL, or that a site may write in two ways, is the site’s', () => {
+  for (const text of ['a\0b', '\ud800', '<', '&lt;'])
+    assert.equal(reasonOf(read(all(leaf('code', 'contains', text)))), 'value in doubt');
+});
+
+test('compiling changes nothing, and a compiled read can be run at any moment', () => {
+  const payload = read(all(leaf('updated_at', 'in_last', 2, 'DAY'), leaf('code', 'is', 'x')));
+  const before = structuredClone(payload);
+  const [first, second] = [compileRead(payload, context), compileRead(payload, context)];
+  assert.deepEqual(payload, before);
+  assert.deepEqual(first, second);
+  assert.ok('sql' in first);
+  assert.equal(first.dependsOnNow, true);
+  const at = (moment: string): unknown => boundAt(first.params, new Date(moment))[0];
+  assert.equal(at('2026-01-02T03:04:05.678Z'), '2026-01-02T03:04:05Z');
+  assert.equal(at('2027-01-02T03:04:05Z'), '2027-01-02T03:04:05Z');
+});
+
+test('empty groups match everything, also under or; duplicates and absent fields are taken as they come', () => {
+  assert.equal(reasonOf(read({ logical_operator: 'or', conditions: [] })), null);
+  const compiled = compileRead(
+    read(all(), { return_fields: ['code', 'code', 'gone', 'id', 'type'] }),
+    context,
+  );
+  assert.ok('sql' in compiled);
+  assert.equal(compiled.sql.match(/"code":/g)?.length, 1);
+  assert.ok(!compiled.sql.includes('gone'));
+});
