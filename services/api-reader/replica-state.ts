@@ -59,7 +59,7 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
     const version = await readVersion(db.pool);
     if (seen?.servable.version === version) return seen.servable;
     const servable = await readServable(db, pinned);
-    if (servable.generation !== seen?.servable.generation)
+    if (servable.generation !== (seen?.servable.generation ?? null))
       log.info(
         { generation: servable.generation, types: servable.typesWanted },
         'another generation is served',
