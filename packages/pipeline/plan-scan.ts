@@ -17,14 +17,12 @@ export async function highestId(replica: Replica, type: string, priority: Priori
 
 /**
  * Plans a full scan: types × id ranges.
- * @param options.fields of types that need not be fetched whole, what to fetch of them.
  * @returns the scan's id. @throws SiteUnavailable
  */
 export async function planFullScan(
   replica: Replica,
   options: {
     readonly types: readonly string[];
-    readonly fields?: ReadonlyMap<string, readonly string[]>;
     readonly chunkSize: number;
     readonly reason: string;
     /** Only entities of these projects; such a scan finds nothing that vanished. */
@@ -34,10 +32,9 @@ export async function planFullScan(
   const chunks: NewChunk[] = [];
   for (const type of options.types) {
     const highest = await highestId(replica, type, 'scan');
-    const fields = options.fields?.get(type);
     for (let fromId = 1; fromId <= Math.max(highest, 1); fromId += options.chunkSize) {
       const toId = fromId + options.chunkSize - 1;
-      chunks.push({ type, fromId, toId, ...(fields === undefined ? {} : { fields }) });
+      chunks.push({ type, fromId, toId });
     }
   }
   const { reason, projectIds } = options;

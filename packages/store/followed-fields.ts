@@ -95,7 +95,7 @@ export async function serveScanned(tx: Queryable, scanId: number, type: string):
        and not exists (select from understudy.scan_chunk c
          where c.scan_id = s.id and c.entity_type = $2 and c.state = 'open')
        and exists (select from understudy.scan_chunk c
-         where c.scan_id = s.id and c.entity_type = $2 and (c.fields is null or f.field = any(c.fields)))`,
+         where c.scan_id = s.id and c.entity_type = $2)`,
     [scanId, type],
   );
   if (rowCount !== null && rowCount > 0) await changeVersion(tx);
@@ -130,7 +130,7 @@ export async function serveNothing(tx: Queryable): Promise<void> {
 export async function fieldsUnderScan(q: Queryable): Promise<ReadonlySet<string>> {
   const { rows } = await q.query<{ name: string }>(
     `select distinct f.entity_type || '.' || f.field as name from understudy.followed_field f
-     join understudy.scan_chunk c on c.entity_type = f.entity_type and (c.fields is null or f.field = any(c.fields))
+     join understudy.scan_chunk c on c.entity_type = f.entity_type 
      join understudy.scan s on s.id = c.scan_id and s.kind = 'full' and s.project_ids is null
        and s.finished_at is null and f.since_epoch <= s.epoch
      where f.served_at is null`,

@@ -11,8 +11,6 @@ export interface ScanChunk {
   readonly toId: number;
   readonly since: Date | null;
   readonly until: Date | null;
-  /** Fields that are fetched; null: every one that is followed. */
-  readonly fields: readonly string[] | null;
   /** Only entities of these projects; null: all. */
   readonly projectIds: readonly number[] | null;
 }
@@ -27,8 +25,6 @@ export interface NewScan {
 
 export interface NewChunk {
   readonly type: string;
-  /** Fields to fetch; all unless told. */
-  readonly fields?: readonly string[];
   readonly fromId: number;
   readonly toId: number;
 }
@@ -42,9 +38,9 @@ export async function createScan(tx: Queryable, scan: NewScan, chunks: readonly 
   );
   const id = Number(rows[0]?.id);
   await tx.query(
-    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id, fields)
-     select $1, type, "fromId", "toId", fields
-     from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint, fields text[])`,
+    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id)
+     select $1, type, "fromId", "toId"
+     from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint)`,
     [id, JSON.stringify(chunks)],
   );
   return id;
@@ -59,12 +55,11 @@ interface ChunkRow {
   readonly to_id: string;
   readonly since: Date | null;
   readonly until: Date | null;
-  readonly fields: readonly string[] | null;
   readonly project_ids: readonly string[] | null;
 }
 
 const CHUNK_COLUMNS =
-  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, c.fields, s.project_ids';
+  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, s.project_ids';
 
 function chunkFrom(row: ChunkRow): ScanChunk {
   return {
@@ -76,7 +71,6 @@ function chunkFrom(row: ChunkRow): ScanChunk {
     toId: Number(row.to_id),
     since: row.since,
     until: row.until,
-    fields: row.fields,
     projectIds: row.project_ids?.map(Number) ?? null,
   };
 }
