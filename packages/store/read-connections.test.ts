@@ -5,6 +5,9 @@ import { until } from '@understudy/harness/until';
 import pg from 'pg';
 import { openReadConnections, type ReadConnections } from './read-connections.ts';
 
+/** Beyond this something hangs. */
+const PATIENCE_MS = 60_000;
+
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
 let connections: ReadConnections;
 
@@ -58,25 +61,31 @@ test('an error is that of its own statement, and of no other on the same connect
   await assert.rejects(connections.texts({ name: 'wrong', text: 'select nonsense' }, []), { code: '42703' });
 });
 
-test('something slow holds up nobody else', async () => {
-  const order: string[] = [];
-  const slow = [0.7, 0.7].map((seconds) =>
-    connections.texts(sleep, [seconds]).then(() => order.push('slow')),
-  );
+test('something slow holds up nobody else', { timeout: PATIENCE_MS }, async () => {
+  const patient = openReadConnections({
+    url: database.url,
+    size: 3,
+    applicationName: 'read-connections-patient',
+    timeoutMs: PATIENCE_MS,
+  });
+  const locked = { name: 'locked', text: 'select pg_advisory_xact_lock_shared($1::bigint)::text' };
   const admin = new pg.Client({ connectionString: database.url });
   await admin.connect();
-  await until('both run', async () => {
+  await admin.query('select pg_advisory_lock(1), pg_advisory_lock(2)');
+  // Slow for as long as the test wants it: until the locks are given back.
+  const slow = [1, 2].map((key) => patient.texts(locked, [key]));
+  await until('both wait', async () => {
     const { rowCount } = await admin.query(
-      `select from pg_stat_activity where application_name = 'read-connections-test' and wait_event = 'PgSleep'`,
+      `select from pg_stat_activity where application_name = 'read-connections-patient' and wait_event = 'advisory'`,
     );
     return rowCount === 2;
   });
-  await admin.end();
-  await connections.texts(series, [1, 1]);
-  await connections.texts(series, [1, 1]);
-  order.push('quick');
+  assert.deepEqual(await patient.texts(series, [1, 1]), ['1']);
+  assert.deepEqual(await patient.texts(series, [1, 1]), ['1']);
+  await admin.query('select pg_advisory_unlock_all()');
   await Promise.all(slow);
-  assert.deepEqual(order, ['quick', 'slow', 'slow']);
+  await admin.end();
+  await patient.close();
 });
 
 test('PostgreSQL ends what takes too long', async () => {
