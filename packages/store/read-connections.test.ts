@@ -73,13 +73,16 @@ test('something slow holds up nobody else', { timeout: PATIENCE_MS }, async () =
   await admin.connect();
   await admin.query('select pg_advisory_lock(1), pg_advisory_lock(2)');
   // Slow for as long as the test wants it: until the locks are given back.
-  const slow = [1, 2].map((key) => patient.texts(locked, [key]));
-  await until('both wait', async () => {
-    const { rowCount } = await admin.query(
-      `select from pg_stat_activity where application_name = 'read-connections-patient' and wait_event = 'advisory'`,
-    );
-    return rowCount === 2;
-  });
+  const slow: Promise<readonly string[]>[] = [];
+  for (const key of [1, 2]) {
+    slow.push(patient.texts(locked, [key]));
+    await until(`${key} wait`, async () => {
+      const { rowCount } = await admin.query(
+        `select from pg_stat_activity where application_name = 'read-connections-patient' and wait_event = 'advisory'`,
+      );
+      return rowCount === key;
+    });
+  }
   assert.deepEqual(await patient.texts(series, [1, 1]), ['1']);
   assert.deepEqual(await patient.texts(series, [1, 1]), ['1']);
   await admin.query('select pg_advisory_unlock_all()');

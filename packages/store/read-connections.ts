@@ -120,9 +120,13 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
   const isBehind = (lane: Lane | null, now: number): boolean =>
     lane === null || (lane.depth > 0 && now - lane.heardAt > SLOW_MS);
 
+  const isOpening = (): boolean => {
+    for (const lane of lanes) if (!lane.isReady) return true;
+    return false;
+  };
+
   const mayOpen = (now: number): boolean => {
-    if (lanes.size >= options.size) return false;
-    for (const lane of lanes) if (!lane.isReady) return false;
+    if (lanes.size >= options.size || isOpening()) return false;
     return lanes.size === 0 || now - failedAt > REOPEN_MS;
   };
 
@@ -132,8 +136,10 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     const corked = new Set<Lane>();
     while (waiting.length > 0) {
       const lane = best(now);
-      if (isBehind(lane, now) && mayOpen(now)) open();
-      if (lane === null) break;
+      const isLate = isBehind(lane, now);
+      if (isLate && mayOpen(now)) open();
+      // A connection that is being opened answers sooner than one that is busy with something slow.
+      if (lane === null || (isLate && isOpening())) break;
       const next = waiting.shift();
       if (next === undefined) break;
       if (!corked.has(lane)) {
