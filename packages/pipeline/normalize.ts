@@ -40,7 +40,8 @@ function meaning(entry: EventLogEntry, schema: CachedSchema): Meaning {
   if (match === null) return only({ kind: 'ignore', reason: 'not a change of data' });
   if (type === 'DisplayColumn') return only({ kind: 'schema', reason: `field schema: ${action}` });
   const meta = isObject(entry.meta) ? entry.meta : {};
-  if (typeof meta['actual_attribute_changed'] === 'string') return only(backReference(entry, type, meta));
+  if (typeof meta['actual_attribute_changed'] === 'string')
+    return only(backReference(entry, type, meta, schema));
   const target = targetOf(entry, type, meta);
   if (target === null) return only({ kind: 'ignore', reason: 'names no entity' });
   switch (action) {
@@ -69,13 +70,16 @@ function targetOf(entry: EventLogEntry, type: string, meta: Meta): EntityRef | n
 }
 
 /** The other side of a link: its entity is the event's, never meta's (protocol §6.3). */
-function backReference(entry: EventLogEntry, type: string, meta: Meta): EventChange {
+function backReference(entry: EventLogEntry, type: string, meta: Meta, schema: CachedSchema): EventChange {
   if (!isEntityRef(entry.entity)) return { kind: 'ignore', reason: 'back-reference of a retired entity' };
   const target = { type: entry.entity.type, id: entry.entity.id };
   const [added, removed] = [links(meta['added']), links(meta['removed'])];
   if (target.type !== type || entry.attribute_name === null || added === null || removed === null) {
     return { kind: 'refresh', target, reason: 'back-reference in doubt' };
   }
+  // Whether it moved updated_at is not said, and no refresh of a kept list would tell.
+  if (schema.types.get(type)?.fields.has(entry.attribute_name) !== true)
+    return { kind: 'refresh', target, reason: 'the other side of a link is not kept' };
   return { kind: 'links', target, field: entry.attribute_name, added, removed };
 }
 
