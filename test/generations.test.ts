@@ -5,17 +5,21 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
-import { type Stack, startStack } from '@understudy/harness/stack';
+import { type ServiceName, type Stack, startStack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
+import { readGenerationSummary } from '@understudy/pipeline/generation-summary';
+import { type Database, openDatabase } from '@understudy/store/database';
+import { readGenerations } from '@understudy/store/generations';
 import { readOf } from './api-rig.ts';
 
 /**
  * A schema is rolled out under traffic with nobody seeing a wrong or an empty field: two readers are asked without
  * pause, and every answer equals the site's, whatever is killed meanwhile.
  */
-const WAIT = { timeoutMs: 90_000, everyMs: 100 };
+const WAIT = { timeoutMs: 180_000, everyMs: 100 };
 
 const FIRST = `types:
   Project: {name: text, code: text, updated_at: date_time}
@@ -35,12 +39,21 @@ const SECOND = `types:
     updated_at: date_time}
 `;
 
+/** Shots from this id on are written to all the time; nobody asks for them before that ends. */
+const WRITTEN_FROM = 25;
+const WRITTEN_COUNT = 15;
+const WRITE_EVERY_MS = 50;
+
 /** What the readers are asked all the time. */
 const QUESTIONS = [
-  readOf('Shot', ['code', 'sg_status_list', 'sg_cut_in', 'description'], [['id', 'less_than', 60]]),
-  readOf('Shot', ['code', 'sg_cut_order'], [['id', 'less_than', 60]]),
-  readOf('Shot', ['code', 'sg_sequence', 'assets', 'sg_sequence.Sequence.code'], [['id', 'less_than', 60]]),
-  readOf('Asset', ['code', 'sg_status_list', 'project'], [['id', 'less_than', 60]]),
+  readOf('Shot', ['code', 'sg_status_list', 'sg_cut_in', 'description'], [['id', 'less_than', WRITTEN_FROM]]),
+  readOf('Shot', ['code', 'sg_cut_order'], [['id', 'less_than', WRITTEN_FROM]]),
+  readOf(
+    'Shot',
+    ['code', 'sg_sequence', 'assets', 'sg_sequence.Sequence.code'],
+    [['id', 'less_than', WRITTEN_FROM]],
+  ),
+  readOf('Asset', ['code', 'sg_status_list', 'project'], [['id', 'less_than', WRITTEN_FROM]]),
   readOf('Project', ['name', 'sg_status']),
 ];
 
@@ -55,7 +68,13 @@ interface Answer {
   readonly source: string;
 }
 
-async function ask(url: string, payload: unknown): Promise<Answer> {
+interface RawAnswer {
+  readonly text: string;
+  readonly source: string;
+}
+
+/** @returns null when nobody listens, or the reader was killed before it had answered. */
+async function askOnce(url: string, payload: unknown): Promise<RawAnswer | null> {
   const reply = await fetch(`${url}/api3/json`, {
     method: 'POST',
     headers: { 'content-type': 'application/json; charset=utf-8' },
@@ -63,10 +82,18 @@ async function ask(url: string, payload: unknown): Promise<Answer> {
       method_name: 'read',
       params: [{ script_name: 'pipeline', script_key: 'pipeline-key' }, payload],
     }),
-  });
-  const body = (await reply.json()) as { readonly results?: { readonly entities?: unknown } };
-  assert.ok(body.results?.entities !== undefined, JSON.stringify(body).slice(0, 500));
-  return { text: JSON.stringify(body.results.entities), source: String(reply.headers.get('x-understudy')) };
+  }).catch(() => null);
+  const text = await reply?.text().catch(() => null);
+  if (reply === null || typeof text !== 'string') return null;
+  return { text, source: String(reply.headers.get('x-understudy')) };
+}
+
+/** Asks as often as it takes while nobody listens, as whatever stands before several readers does. */
+async function ask(url: string, payload: unknown): Promise<Answer> {
+  const { text, source } = await until('somebody listens', () => askOnce(url, payload), WAIT);
+  const body = JSON.parse(text) as { readonly results?: { readonly entities?: unknown } };
+  assert.ok(body.results?.entities !== undefined, text.slice(0, 500));
+  return { text: JSON.stringify(body.results.entities), source };
 }
 
 function percentile(values: readonly number[], share: number): number {
@@ -115,12 +142,47 @@ class Watchers {
   }
 }
 
+/** Writes on the site without pause, also to the fields that are rolled out, until it is stopped. */
+class Writer {
+  count = 0;
+  #stopping = false;
+  readonly #running: Promise<void>;
+
+  constructor(stack: Stack) {
+    this.#running = this.#write(stack);
+  }
+
+  async #write(stack: Stack): Promise<void> {
+    for (; !this.#stopping; this.count += 1) {
+      const n = this.count;
+      const values = {
+        description: `written ${n}`,
+        sg_cut_order: String(n),
+        sg_sequence: { type: 'Sequence', id: 1 + (n % 3) },
+        assets: [{ type: 'Asset', id: 1 + (n % 5) }],
+      };
+      await stack.call(stack.siteUrl, 'update', {
+        type: 'Shot',
+        id: WRITTEN_FROM + (n % WRITTEN_COUNT),
+        fields: Object.entries(values).map(([field_name, value]) => ({ field_name, value })),
+      });
+      await delay(WRITE_EVERY_MS);
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#running;
+  }
+}
+
 describe('generations of the cached schema', () => {
   let stack: Stack;
   let second: ProductProcess;
   let secondUrl: string;
   let folder: string;
   let env: NodeJS.ProcessEnv;
+  let db: Database;
 
   before(async () => {
     folder = await mkdtemp(join(tmpdir(), 'understudy-generations-'));
@@ -130,12 +192,13 @@ describe('generations of the cached schema', () => {
       queue: 'postgres',
       env: {
         UNDERSTUDY_SCHEMA_FILE: join(folder, 'first.yaml'),
-        UNDERSTUDY_SANDBOX_SCALE: '600',
+        UNDERSTUDY_SANDBOX_SCALE: '400',
         UNDERSTUDY_SANDBOX_SEED: '3',
         UNDERSTUDY_SCANNER_CHUNK_SIZE: '25',
         UNDERSTUDY_SCANNER_PAGE_SIZE: '10',
       },
     });
+    db = await openDatabase({ url: stack.databaseUrl, poolSize: 2, applicationName: 'test' });
     const port = await freePort();
     secondUrl = `http://127.0.0.1:${port}`;
     env = {
@@ -153,25 +216,10 @@ describe('generations of the cached schema', () => {
   });
   after(async () => {
     await second?.end('SIGKILL');
+    await db?.close();
     await stack?.stop();
     await rm(folder, { recursive: true, force: true });
   });
-
-  interface Shown {
-    readonly generations: readonly {
-      readonly id: number;
-      readonly state: string;
-      readonly fields: number;
-      readonly served: number;
-      readonly differences: readonly string[];
-    }[];
-  }
-
-  async function shown(): Promise<Shown> {
-    const { code, stdout } = await stack.understudy('schema', 'status', '--json');
-    assert.equal(code, 0, stdout);
-    return JSON.parse(stdout) as Shown;
-  }
 
   const both = [() => stack.readerUrl, () => secondUrl];
 
@@ -207,75 +255,121 @@ describe('generations of the cached schema', () => {
     await change({ change: 'retype', type: 'Shot', field: 'sg_cut_order', dataType: 'text' });
     await passesThrough(retyped);
     await served(readOf('Shot', ['code', 'sg_cut_in']));
-    const { generations } = await shown();
-    assert.deepEqual(generations[0]?.differences, ['Shot.sg_cut_order is text on the site, not number']);
-    const { stdout } = await stack.understudy('status');
-    assert.match(stdout, /Shot\.sg_cut_order is text, was number/);
+    const generation = await readGenerationSummary(db.pool);
+    assert.deepEqual(generation?.differences, ['Shot.sg_cut_order is text on the site, not number']);
+    assert.deepEqual(generation?.siteChanges, ['Shot.sg_cut_order is text, was number']);
   });
+
+  /** Runs a command and kills it at once when the newest generation is in one of some states. */
+  async function killedWhen(states: readonly string[], ...args: string[]): Promise<void> {
+    const child = spawn(process.execPath, ['packages/cli/main.ts', 'schema', ...args], {
+      cwd: ROOT,
+      env,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const ended = once(child, 'exit');
+    const isThere = until(
+      `the newest generation is ${states.join(' or ')}`,
+      async () => {
+        const [newest] = await readGenerations(db.pool);
+        return newest !== undefined && newest.id > 1 && states.includes(newest.state);
+      },
+      { ...WAIT, everyMs: 5 },
+    );
+    await Promise.race([isThere, ended]);
+    child.kill('SIGKILL');
+    const [code] = (await ended) as [number | null];
+    assert.ok(code === null || code === 0, said);
+    await isThere;
+  }
+
+  async function killed(name: ServiceName): Promise<void> {
+    await stack.process(name).end('SIGKILL');
+    stack.process(name).start();
+  }
 
   test('rolled out under traffic while everything is killed: every answer is the site’s', async () => {
     const file = join(folder, 'second.yaml');
+    const writer = new Writer(stack);
     const watchers = new Watchers(stack.siteUrl, [stack.readerUrl, secondUrl]);
     const startedAt = performance.now();
     await until('answers before', () => watchers.told.length > 60, WAIT);
     const appliedAt = performance.now();
-    // The command is killed in each state; it takes up where it was left.
-    for (const state of ['following', 'scanning', 'ready']) {
-      const child = spawn(process.execPath, ['packages/cli/main.ts', 'schema', 'apply', file, '--json'], {
-        cwd: ROOT,
-        env,
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const ended = once(child, 'exit');
-      const isThere = until(
-        `generation 2 is ${state}`,
-        async () => {
-          const found = (await shown()).generations.find(({ id }) => id === 2);
-          return found !== undefined;
-        },
-        WAIT,
-      );
-      await Promise.race([isThere, ended]);
-      child.kill('SIGKILL');
-      await ended;
-      // And so is everybody else, one after the other.
-      const killed = { following: 'applier', scanning: 'scanner', ready: 'event-poller' } as const;
-      const service = stack.process(killed[state as keyof typeof killed]);
-      await service.end('SIGKILL');
-      service.start();
-    }
+    await killedWhen(['following', 'scanning', 'ready'], 'move', file);
+    await Promise.all([killed('applier'), killed('event-poller')]);
+    await killedWhen(['scanning', 'ready'], 'apply', file);
+    await Promise.all([killed('scanner'), killed('applier')]);
+    await second.end('SIGKILL');
+    second.start();
+    await killedWhen(['ready'], 'rescan');
+    await Promise.all([killed('event-poller'), killed('scanner'), killed('api-reader')]);
     const { code, stdout } = await stack.understudy('schema', 'apply', file);
     assert.equal(code, 0, stdout);
     const activatedAt = performance.now();
+    await Promise.all([killed('applier'), killed('event-poller'), killed('scanner')]);
     for (const question of QUESTIONS.slice(1)) await served(question);
     const afterAt = performance.now();
     const count = watchers.told.length;
     await until('answers after', () => watchers.told.length > count + 60, WAIT);
     await watchers.stop();
+    await writer.stop();
     watchers.report('before', startedAt, appliedAt);
     watchers.report('during', appliedAt, activatedAt);
     watchers.report('after', afterAt, performance.now());
+    console.log(`# ${writer.count} writes meanwhile`);
     assert.deepEqual(watchers.wrong.slice(0, 2), []);
-    assert.deepEqual(
-      (await shown()).generations.map(({ id, state }) => [id, state]),
-      [
-        [2, 'serving'],
-        [1, 'retired'],
-      ],
-    );
+    const states = (await readGenerations(db.pool)).map(({ id, state }) => [id, state]);
+    assert.deepEqual(states, [
+      [2, 'serving'],
+      [1, 'retired'],
+    ]);
     // A field that is known to be absent is answered here, and one that was dropped passes through.
     await served(readOf('Shot', ['code', 'sg_nothing']));
     await passesThrough(readOf('Shot', ['code', 'description']));
+    const { code: verified, stdout: said } = await stack.understudy('verify');
+    assert.equal(verified, 0, said);
   });
 
-  test('rolled back at once, and on again', async () => {
+  test('two readers answer from two generations at once', async () => {
+    const port = await freePort();
+    const old = new ProductProcess('old reader', [process.execPath, 'services/api-reader/main.ts'], {
+      ...env,
+      UNDERSTUDY_READER_PORT: String(port),
+      UNDERSTUDY_READER_GENERATION: '1',
+    });
+    old.start();
+    const url = `http://127.0.0.1:${port}`;
+    const dropped = readOf('Shot', ['code', 'description']);
+    const answer = await until(
+      'the old generation is served',
+      async () => {
+        const found = await askOnce(url, dropped);
+        return found?.source.startsWith('replica') ? found : null;
+      },
+      WAIT,
+    );
+    const theirs = await ask(stack.siteUrl, dropped);
+    assert.equal(JSON.stringify(JSON.parse(answer.text).results.entities), theirs.text);
+    const made = await ask(url, readOf('Asset', ['code']));
+    assert.match(made.source, /^site/);
+    assert.equal(made.text, (await ask(stack.siteUrl, readOf('Asset', ['code']))).text);
+    await old.end();
+  });
+
+  test('rolled back at once, and on again by hand in steps', async () => {
     assert.equal((await stack.understudy('schema', 'rollback')).code, 0);
     await passesThrough(readOf('Asset', ['code']));
     await served(readOf('Shot', ['code', 'description']));
-    assert.equal((await stack.understudy('schema', 'rollback')).code, 64);
+    assert.equal((await stack.understudy('schema', 'rollback')).code, 64, 'there is none before it');
     // Its fields were followed all the time: nothing is scanned again.
-    const { code, stdout } = await stack.understudy('schema', 'apply', join(folder, 'second.yaml'));
-    assert.equal(code, 0, stdout);
+    for (const step of [['move', join(folder, 'second.yaml')], ['rescan'], ['activate']]) {
+      const { code, stdout } = await stack.understudy('schema', ...step);
+      assert.equal(code, 0, stdout);
+    }
     await served(readOf('Asset', ['code']));
   });
 
