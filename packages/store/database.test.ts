@@ -30,3 +30,19 @@ test('a database that is away can be opened, and says so when it is asked', asyn
   await assert.rejects(db.pool.query('select 1'), { code: 'ECONNREFUSED' });
   await db.close();
 });
+
+test('a connection in use that breaks between two of its queries fails the next one, and nothing else', async () => {
+  const db = await openDatabase(optionsFor(database.url));
+  try {
+    const client = await db.pool.connect();
+    const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+    const ended = new Promise<void>((resolve) => client.once('end', () => resolve()));
+    await db.pool.query('select pg_terminate_backend($1)', [rows[0]?.pid]);
+    await ended;
+    await assert.rejects(client.query('select 1'));
+    client.release(true);
+    assert.equal((await db.pool.query('select 1')).rowCount, 1);
+  } finally {
+    await db.close();
+  }
+});

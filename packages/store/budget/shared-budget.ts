@@ -65,6 +65,11 @@ export function sharedBudget(options: SharedBudgetOptions): SharedBudget {
   pool.on('error', () => {
     // An idle connection broke; the next renewal says so if PostgreSQL is away.
   });
+  pool.on('connect', (client) => {
+    client.on('error', () => {
+      // It broke between two queries of a renewal: the next one says so. Unheard, it would end the process.
+    });
+  });
   let timer: NodeJS.Timeout | undefined;
   let renewing: Promise<void> | null = null;
   let isHurried = false;
