@@ -109,15 +109,19 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
     }
 
     test('status tells how far the event log is followed', async () => {
-      const status = await until('status can be read', async () => {
-        const { code, stdout } = await stack.understudy('status', '--json');
-        return code === 0
-          ? (JSON.parse(stdout) as {
-              watermark: { polledThrough: number; appliedThrough: number };
-              services: readonly { service: string }[];
-            })
-          : null;
-      });
+      const status = await until(
+        'status can be read',
+        async () => {
+          const { code, stdout } = await stack.understudy('status', '--json');
+          return code === 0
+            ? (JSON.parse(stdout) as {
+                watermark: { polledThrough: number; appliedThrough: number };
+                services: readonly { service: string }[];
+              })
+            : null;
+        },
+        { timeoutMs: SETTLE_TIMEOUT_MS },
+      );
       assert.ok(status.watermark.polledThrough >= status.watermark.appliedThrough);
       assert.ok(status.services.some((one) => one.service === 'event-poller'));
     });
@@ -151,14 +155,18 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
 
     test('the site away for a while', async () => {
       await eventsFlow(20);
+      const readShot = (): Promise<unknown> =>
+        stack.call(stack.readerUrl, 'read', {
+          type: 'Shot',
+          return_fields: ['code'],
+          filters: { logical_operator: 'and', conditions: [] },
+          return_only: 'active',
+          paging: { entities_per_page: 1, current_page: 1 },
+        });
+      // Whoever the site accepted a while ago goes on reading without it.
+      await readShot();
       await stack.sandbox('/faults', { outage: true });
-      const reply = await stack.call(stack.readerUrl, 'read', {
-        type: 'Shot',
-        return_fields: ['code'],
-        filters: { logical_operator: 'and', conditions: [] },
-        return_only: 'active',
-        paging: { entities_per_page: 1, current_page: 1 },
-      });
+      const reply = await readShot();
       assert.equal(
         (reply as { entities: unknown[] }).entities.length,
         1,
