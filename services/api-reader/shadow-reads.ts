@@ -85,8 +85,7 @@ export function createShadowReads(parts: {
       if (share === 0 || answer.source !== 'replica' || answer.reason !== null) return;
       if (Math.random() >= share) return;
       const replica = parts.replica();
-      // Kept answers are bytes; what is kept is what is most worth comparing.
-      const body = Buffer.isBuffer(answer.body) ? answer.body.toString('utf8') : answer.body;
+      const { body } = answer;
       if (replica === null || typeof body !== 'string' || body.length > TEXT_MAX) return;
       if (underWay.size >= AT_ONCE) {
         shadows.inc({ outcome: 'skipped' });

@@ -1,5 +1,4 @@
 import { Audits } from './audits.ts';
-import { ChangeMarks } from './change-marks.ts';
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
@@ -26,5 +25,4 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-audits', class: Audits },
   { name: '2026-11-event-log-entry', class: EventLogEntryView },
   { name: '2026-11-request-budget', class: RequestBudgetTables },
-  { name: '2026-11-change-marks', class: ChangeMarks },
 ];
