@@ -14,6 +14,7 @@ const PHASES = [
   { name: 'packages and services', files: 'packages,services,deploy,bench', atOnce: 2 },
   { name: 'end to end', files: 'test', atOnce: 1 },
 ] as const;
+const REPORTER = new URL('./closing-reporter.ts', import.meta.url).href;
 /** A file of tests that takes longer hangs; a busy machine may need minutes to start a dozen processes. */
 const TEST_TIMEOUT_MS = 20 * 60_000;
 /** How long what a test started may take to end after it. */
@@ -33,7 +34,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 async function runFiles(files: readonly string[], atOnce: number): Promise<boolean> {
-  const flags = [`--test-concurrency=${atOnce}`, `--test-timeout=${TEST_TIMEOUT_MS}`, '--test-reporter=spec'];
+  const flags = [
+    `--test-concurrency=${atOnce}`,
+    `--test-timeout=${TEST_TIMEOUT_MS}`,
+    `--test-reporter=${REPORTER}`,
+  ];
   const child = spawn(process.execPath, ['--test', ...flags, ...files], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, TEST_DATABASE_URL: server.url, [RUN_VARIABLE]: runId },
