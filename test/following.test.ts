@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { refreshDue } from '@understudy/applier/refresh';
+import type { EntityRef } from '@understudy/domain/entity';
 import { poll } from '@understudy/event-poller/poll';
+import { planTimeScan } from '@understudy/pipeline/plan-scan';
 import { openQueueBackend } from '@understudy/pipeline/queue-backend';
+import { scanChunk } from '@understudy/scanner/scan-chunk';
 import { acquireLease } from '@understudy/store/lease';
 import { dueRefreshes, requestRefresh } from '@understudy/store/refresh-requests';
+import { claimChunk, openChunks } from '@understudy/store/scans';
 import { initWatermark, openGaps, readWatermark, replaceGaps } from '@understudy/store/watermark';
-import { type Api, call, startApi } from './api-rig.ts';
+import { type Api, call, entitiesOf, readOf, startApi } from './api-rig.ts';
 
 describe('following the event log', () => {
   let api: Api;
@@ -40,6 +44,62 @@ describe('following the event log', () => {
     assert.match(left[0].error, /expected/);
     assert.deepEqual(await dueRefreshes(pool, 'Task', 10), [], 'it is not due again at once');
     data.set(task as never, 'est_in_mins', null);
+  });
+
+  test('a link that no event told of is seen on its other side too, once a scan of that time has passed', async () => {
+    const { pool } = api.replica.db;
+    const idOf = async (type: string): Promise<number> => {
+      const { rows } = await pool.query<{ id: string }>(
+        `select id from site.${type} where _active order by id limit 1`,
+      );
+      return Number(rows[0]?.id);
+    };
+    const [shot, version] = [await idOf('shot'), await idOf('version')];
+    const since = new Date();
+    api.sandbox.faults = { ...api.sandbox.faults, silentRate: 1 };
+    const write = async (method: string, payload: object): Promise<number> => {
+      const reply = await call(api.siteUrl, method, payload);
+      assert.equal(reply.status, 200, reply.text);
+      return (reply.json.results as { id?: number }).id ?? 0;
+    };
+    const project = { type: 'Project', id: 1 };
+    const task = await write('create', {
+      type: 'Task',
+      fields: [
+        { field_name: 'content', value: 'made in silence' },
+        { field_name: 'project', value: project },
+        { field_name: 'entity', value: { type: 'Shot', id: shot } },
+      ],
+    });
+    const playlist = await write('create', {
+      type: 'Playlist',
+      fields: [
+        { field_name: 'code', value: 'made in silence' },
+        { field_name: 'project', value: project },
+        { field_name: 'versions', value: [{ type: 'Version', id: version }] },
+      ],
+    });
+    api.sandbox.faults = { ...api.sandbox.faults, silentRate: 0 };
+    const types = [...api.replica.schema.types.keys()];
+    await planTimeScan(api.replica, { kind: 'interval', types, since, reason: 'test' });
+    for (const { id } of await openChunks(pool, 1_000)) {
+      const chunk = await claimChunk(pool, id, 60_000);
+      if (chunk !== null) await scanChunk(api.replica, chunk, { pageSize: 500, onPage: async () => {} });
+    }
+    for (const type of types) await refreshDue(api.replica, type, 200);
+    const listed = async (type: string, id: number, field: string): Promise<readonly number[]> => {
+      const read = readOf(type, [field], [['id', 'is', id]]);
+      const answers = await Promise.all([api.readerUrl, api.siteUrl].map((url) => call(url, 'read', read)));
+      const [ours = [], theirs = []] = answers.map((reply) =>
+        ((entitiesOf(reply)[0]?.[field] ?? []) as unknown as readonly EntityRef[])
+          .map((ref) => ref.id)
+          .sort(),
+      );
+      assert.deepEqual(ours, theirs);
+      return ours;
+    };
+    assert.ok((await listed('Shot', shot, 'tasks')).includes(task));
+    assert.ok((await listed('Version', version, 'playlists')).includes(playlist));
   });
 
   test('every missing id is asked for, also in a gap wider than a page', async () => {

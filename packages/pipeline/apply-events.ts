@@ -9,6 +9,7 @@ import type { Origin } from '@understudy/store/merge/origin';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
 import { eventTargets } from './event-targets.ts';
 import { normalizeEvent } from './normalize.ts';
+import { mayList } from './other-sides.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
 
 /** A request, and the tick of the event that asks for it. */
@@ -213,14 +214,8 @@ function planUpdated(
 function planTouched(replica: Replica, event: NormalizedEvent, plan: Plan): void {
   const { change } = event;
   if (change.kind === 'ignore' || change.kind === 'schema') return;
-  for (const ref of event.touched) {
-    const fields = replica.schema.types.get(ref.type)?.fields;
-    if (fields === undefined) continue;
-    for (const field of fields.values()) {
-      const isList = field.dataType === 'multi_entity' || field.dataType === 'addressing';
-      if (!isList || !field.validTypes.includes(change.target.type)) continue;
-      plan.refreshes.push({ type: ref.type, id: ref.id, reason: 'linked', heardAt: event.tick });
-      break;
-    }
+  for (const { type, id } of event.touched) {
+    if (mayList(replica.schema, type, change.target.type))
+      plan.refreshes.push({ type, id, reason: 'linked', heardAt: event.tick });
   }
 }

@@ -5,8 +5,9 @@ import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
 import type { Source } from '@understudy/store/merge/origin';
 import { removeVanished } from '@understudy/store/merge/vanished';
-import { completeRefresh } from '@understudy/store/refresh-requests';
+import { completeRefresh, requestRefresh } from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
+import { otherSides } from './other-sides.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
 
 /**
@@ -47,9 +48,11 @@ async function refreshOnce(
       ...active.rows.map((row) => ({ row, active: true })),
       ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
     ];
+    const doubtful = await otherSides(tx, replica.schema, table, { tick, rows });
     await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows, origin });
     await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick);
+    await requestRefresh(tx, doubtful);
   });
 }
 

@@ -1,3 +1,4 @@
+import { otherSides } from '@understudy/pipeline/other-sides';
 import { refreshEntities } from '@understudy/pipeline/refresh-entities';
 import { onReplica, originOf, type Replica } from '@understudy/pipeline/replica';
 import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
@@ -5,6 +6,7 @@ import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { serveScanned } from '@understudy/store/followed-fields';
 import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
 import { vanishedCandidates } from '@understudy/store/merge/vanished';
+import { requestRefresh } from '@understudy/store/refresh-requests';
 import { finishChunk, type ScanChunk } from '@understudy/store/scans';
 import { nextTick } from '@understudy/store/tick';
 
@@ -75,9 +77,13 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     for await (const page of site.readAllById(request, { priority: 'scan' })) {
       const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
       const readAt = tick;
-      await db.transaction((tx) =>
-        mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows, origin }),
-      );
+      await db.transaction(async (tx) => {
+        // A full scan reads both sides of every link.
+        const doubtful =
+          chunk.kind === 'full' ? [] : await otherSides(tx, schema, table, { tick: readAt, rows });
+        await mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows, origin });
+        await requestRefresh(tx, doubtful);
+      });
       for (const { row } of rows) seenIds.push(row.id);
       await options.onPage();
       // The generator sends the next request only when it is asked for the next page.
