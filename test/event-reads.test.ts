@@ -56,7 +56,8 @@ async function follow(above: number, isApplied = true): Promise<void> {
   );
   await advancePolled(db.pool, entries.at(-1)?.id ?? above, new Date());
   if (isApplied)
-    for (const type of await applyEvents(api.replica, entries)) await refreshDue(api.replica, type, 500);
+    for (const type of (await applyEvents(api.replica, entries)).types)
+      await refreshDue(api.replica, type, 500);
 }
 
 /** Asks both; they must agree. @returns who answered at the reader. */

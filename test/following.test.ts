@@ -143,8 +143,7 @@ describe('following the event log', () => {
         lease: { name: 'test', holder: 'me', epoch },
         onSchemaEvents: async () => {},
       };
-      for (let polls = 0; polls < 5; polls += 1)
-        await poll(api.replica, queues.queue('events'), head, options);
+      for (let polls = 0; polls < 5; polls += 1) await poll(api.replica, head, options);
       assert.deepEqual(await openGaps(pool), []);
       const { rows } = await pool.query(
         'select count(*)::int as n, bool_and(late) as late from understudy.event_log',

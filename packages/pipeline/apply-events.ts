@@ -27,20 +27,25 @@ interface Plan {
 /**
  * Applies events in one transaction: those applied already are left out, rows are merged, display names follow, what is
  * in doubt is asked for, and the events are marked applied.
- * @returns types of the entities that must be fetched now.
+ * @returns types of the entities that must be fetched now, and how many events were not applied before.
  */
 export async function applyEvents(
   replica: Replica,
   events: readonly { readonly id: number }[],
-): Promise<ReadonlySet<string>> {
+): Promise<{ readonly types: ReadonlySet<string>; readonly count: number }> {
   const ids = events.map((event) => event.id);
   return onReplica(replica, (current) => applyOnce(current, ids));
 }
 
-function applyOnce(replica: Replica, ids: readonly number[]): Promise<ReadonlySet<string>> {
-  return replica.db.transaction(async (tx) =>
-    applyStored(tx, replica, await takeUnapplied(tx, ids), originOf(replica, 'event')),
-  );
+function applyOnce(
+  replica: Replica,
+  ids: readonly number[],
+): Promise<{ readonly types: ReadonlySet<string>; readonly count: number }> {
+  return replica.db.transaction(async (tx) => {
+    const events = await takeUnapplied(tx, ids);
+    const types = await applyStored(tx, replica, events, originOf(replica, 'event'));
+    return { types, count: events.length };
+  });
 }
 
 /**

@@ -1,4 +1,6 @@
-import { createPostgresBackend, createRedisBackend, type Job, withBackend } from 'bullmq';
+import type { OpenJobQueue } from './queue/job-queue.ts';
+import { overPostgres } from './queue/over-postgres.ts';
+import { overRedis } from './queue/over-redis.ts';
 import { QUEUE_NAMES, type QueueName } from './queues.ts';
 
 /** What the project needs of a job. */
@@ -15,7 +17,10 @@ export interface NewJob {
   readonly forget: boolean;
 }
 
-/** One queue, whatever keeps it. */
+/**
+ * One queue, whatever keeps it. Its calls throw `QueueAway` when they are not answered in time; what they asked for may
+ * be done later all the same, which harms nobody: a job says only where in PostgreSQL its work is.
+ */
 export interface JobQueue {
   readonly name: QueueName;
   /** Adds jobs; an id that is there already is left alone. */
@@ -32,29 +37,39 @@ export interface JobWorker {
   /** Begins no further job; those under way go on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
-  close(): Promise<void>;
+  /**
+   * Finishes what is under way.
+   * @param answers whether the queue can still be told of it; asked from time to time, and not waited for if not.
+   */
+  close(answers: () => Promise<boolean>): Promise<void>;
+}
+
+export interface WorkerOptions {
+  readonly concurrency: number;
+  /** The queue is away, or did not do what it was asked to; it is asked again. */
+  readonly onError: (error: Error) => void;
+  /** The processor threw; the job is tried again. */
+  readonly onFailed: (error: Error) => void;
+}
+
+/** Works on jobs until it is closed. A processor that throws has its job tried again, later each time. */
+type OpenWorker<W> = (
+  name: QueueName,
+  processor: (job: QueuedJob) => Promise<void>,
+  options: WorkerOptions,
+) => W;
+
+/** What a kind of queue must be able to do. */
+export interface QueueOpener {
+  queue(name: QueueName): OpenJobQueue;
+  readonly worker: OpenWorker<JobWorker>;
 }
 
 export interface QueueBackend {
   queue(name: QueueName): JobQueue;
-  /** Works on jobs until it is closed. A processor that throws has its job tried again, later each time. */
-  worker(
-    name: QueueName,
-    processor: (job: QueuedJob) => Promise<void>,
-    options: { readonly concurrency: number; readonly onError: (error: Error) => void },
-  ): JobWorker;
+  readonly worker: OpenWorker<Omit<JobWorker, 'close'> & { close(): Promise<void> }>;
   close(): Promise<void>;
 }
-
-const ATTEMPTS = 8;
-const FIRST_BACKOFF_MS = 250;
-const KEEP_COMPLETED = 500;
-const KEEP_FAILED = 1_000;
-const POSTGRES_CONNECTIONS = 4;
-const POSTGRES_CONNECT_TIMEOUT_MS = 5_000;
-/** How soon a job of a worker that was killed is given to another. */
-const STALLED_INTERVAL_MS = 5_000;
-const LOCK_MS = 15_000;
 
 /**
  * Opens BullMQ over Redis or PostgreSQL.
@@ -62,167 +77,35 @@ const LOCK_MS = 15_000;
  */
 export function openQueueBackend(url: string): QueueBackend {
   const open = /^rediss?:/.test(url) ? overRedis(url) : overPostgres(url);
-  const queues = new Map<QueueName, JobQueue & { close(): Promise<void> }>();
+  const queues = new Map<QueueName, OpenJobQueue>();
   const workers: { close(): Promise<void> }[] = [];
+  const queueNamed = (name: QueueName): OpenJobQueue => {
+    const queue = queues.get(name) ?? open.queue(name);
+    queues.set(name, queue);
+    return queue;
+  };
   return {
-    queue: (name) => {
-      const queue = queues.get(name) ?? open.queue(name);
-      queues.set(name, queue);
-      return queue;
-    },
+    queue: queueNamed,
     worker: (name, processor, options) => {
-      const worker = open.worker(name, processor, options);
+      const opened = open.worker(name, processor, options);
+      const answers = (): Promise<boolean> =>
+        queueNamed(name)
+          .waiting()
+          .then(
+            () => true,
+            () => false,
+          );
+      const worker = {
+        pause: () => opened.pause(),
+        resume: () => opened.resume(),
+        close: () => opened.close(answers),
+      };
       workers.push(worker);
       return worker;
     },
     close: async () => {
       await Promise.all(workers.map((worker) => worker.close()));
       await Promise.all([...queues.values()].map((queue) => queue.close()));
-    },
-  };
-}
-
-interface Opened {
-  queue(name: QueueName): JobQueue & { close(): Promise<void> };
-  worker: QueueBackend['worker'];
-}
-
-const workerOptions = (concurrency: number): object => ({
-  concurrency,
-  lockDuration: LOCK_MS,
-  stalledInterval: STALLED_INTERVAL_MS,
-  maxStalledCount: 100,
-});
-
-function overRedis(url: string): Opened {
-  const { Queue, Worker } = withBackend(createRedisBackend);
-  const connection = { url, maxRetriesPerRequest: null };
-  return {
-    queue: (name) => {
-      const open = (): BullQueue => {
-        const queue = new Queue(name, { connection: connection as never });
-        queue.on('error', () => {
-          // Redis is away: calls wait, and the connection is made again.
-        });
-        return queue as never;
-      };
-      return asJobQueue(name, open);
-    },
-    worker: (name, processor, { concurrency, onError }) => {
-      const worker = new Worker(name, (job: Job) => processor(job), {
-        connection: connection as never,
-        ...workerOptions(concurrency),
-      });
-      worker.on('error', onError);
-      worker.on('failed', (_job, error) => onError(error));
-      return asJobWorker(worker);
-    },
-  };
-}
-
-function overPostgres(url: string): Opened {
-  const { Queue, Worker } = withBackend(createPostgresBackend);
-  const connection = {
-    connectionString: url,
-    schema: 'queue',
-    migrate: true,
-    max: POSTGRES_CONNECTIONS,
-    connectionTimeoutMillis: POSTGRES_CONNECT_TIMEOUT_MS,
-  };
-  return {
-    queue: (name) => {
-      const open = (): BullQueue => {
-        const queue = new Queue(name, { connection });
-        queue.on('error', () => {
-          // PostgreSQL is away: calls fail by themselves, and the connection is made again.
-        });
-        return queue as never;
-      };
-      return asJobQueue(name, open);
-    },
-    worker: (name, processor, { concurrency, onError }) => {
-      const worker = new Worker(name, (job) => processor(job as unknown as QueuedJob), {
-        connection,
-        ...workerOptions(concurrency),
-      });
-      worker.on('error', onError);
-      worker.on('failed', (_job, error) => onError(error));
-      return asJobWorker(worker);
-    },
-  };
-}
-
-function asJobWorker(worker: {
-  pause(doNotWaitActive: boolean): Promise<void>;
-  resume(): void | Promise<void>;
-  close(): Promise<void>;
-}): JobWorker {
-  return {
-    pause: () => worker.pause(true),
-    resume: async () => {
-      await worker.resume();
-    },
-    close: () => worker.close(),
-  };
-}
-
-/** The part of BullMQ's Queue that is the same on both backends. */
-interface BullQueue {
-  waitUntilReady(): Promise<unknown>;
-  addBulk(jobs: readonly object[]): Promise<unknown>;
-  getWaitingCount(): Promise<number>;
-  getJobCounts(): Promise<Record<string, number>>;
-  close(): Promise<void>;
-}
-
-/**
- * @param open makes the queue. BullMQ remembers for ever that PostgreSQL was away when a queue was first used: such a
- * queue is closed and made anew for the next use.
- */
-function asJobQueue(name: QueueName, open: () => BullQueue): JobQueue & { close(): Promise<void> } {
-  let queue: BullQueue | null = null;
-  const current = (): BullQueue => {
-    queue ??= open();
-    return queue;
-  };
-  const ready = async (): Promise<BullQueue> => {
-    const used = current();
-    try {
-      await used.waitUntilReady();
-    } catch (error) {
-      if (used === queue) queue = null;
-      await used.close().catch(() => {
-        // It never was ready: there was nothing to close but an idle pool, and `error` says why.
-      });
-      throw error;
-    }
-    return used;
-  };
-  return {
-    name,
-    get bull() {
-      return current();
-    },
-    add: async (jobs) => {
-      if (jobs.length === 0) return;
-      await (await ready()).addBulk(
-        jobs.map((job) => ({
-          name: job.name,
-          data: job.data,
-          opts: {
-            jobId: job.id,
-            attempts: ATTEMPTS,
-            backoff: { type: 'exponential', delay: FIRST_BACKOFF_MS, jitter: 0.5 },
-            removeOnComplete: job.forget ? true : { count: KEEP_COMPLETED },
-            removeOnFail: job.forget ? true : { count: KEEP_FAILED },
-          },
-        })),
-      );
-    },
-    waiting: async () => (await ready()).getWaitingCount(),
-    counts: async () => (await ready()).getJobCounts(),
-    close: async () => {
-      await queue?.close();
     },
   };
 }

@@ -3,8 +3,9 @@ import { after, test } from 'node:test';
 import { freePort } from '@understudy/harness/free-port';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import pg from 'pg';
+import { QueueAway } from './queue/queue-away.ts';
 import { openQueueBackend } from './queue-backend.ts';
-import { countQueues, QueueAway } from './queue-counts.ts';
+import { countQueues } from './queue-counts.ts';
 import { QUEUE_NAMES } from './queues.ts';
 
 /** The first use of a queue makes its tables. */

@@ -1,3 +1,4 @@
+import { QueueAway } from './queue/queue-away.ts';
 import { allQueues, type QueueBackend } from './queue-backend.ts';
 import type { QueueName } from './queues.ts';
 
@@ -14,16 +15,11 @@ export interface QueueCounts {
   readonly completed: number;
 }
 
-/** The queue did not answer in time. */
-export class QueueAway extends Error {
-  override readonly name = 'QueueAway';
-}
-
 const TIMEOUT_MS = 2_000;
 
 /**
  * Counts the jobs of every queue, in the order of `QUEUE_NAMES`.
- * @throws the backend's own error. A Redis that is away is waited for: see `countQueues`.
+ * @throws QueueAway, or the backend's own error. How long it waits is the backend's matter: see `countQueues`.
  */
 export function countQueuesPatiently(backend: QueueBackend): Promise<readonly QueueCounts[]> {
   return Promise.all(

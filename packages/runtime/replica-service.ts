@@ -3,7 +3,7 @@ import { prepareReplica, type ReplicaSource, replicaSource } from '@understudy/p
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
 import type { Logger } from 'pino';
-import { Registry } from 'prom-client';
+import { collectDefaultMetrics, Registry } from 'prom-client';
 import { configOrExit } from './config/main.ts';
 import type { Config } from './config/sections.ts';
 import { receiveMessages } from './control/receive.ts';
@@ -14,6 +14,9 @@ import { beat, VERSION } from './heartbeat.ts';
 import { runService } from './lifecycle.ts';
 import { createLogger } from './logging.ts';
 import { loop, untilDone } from './loop.ts';
+import { createJobMetrics } from './metrics/job-metrics.ts';
+import { countSiteRequests } from './metrics/site-metrics.ts';
+import { type WorkOn, workOnQueues } from './queue-work.ts';
 import { siteBudget } from './site-budget.ts';
 
 /** What a service that works on the replica is given. */
@@ -24,6 +27,9 @@ export interface ReplicaService {
   /** What is followed; `current` is renewed by itself soon after it changed. */
   readonly replicas: ReplicaSource;
   readonly queues: QueueBackend;
+  readonly workOn: WorkOn;
+  /** What `/metrics` shows; whoever has something to count adds it. */
+  readonly registry: Registry;
   readonly config: Config;
   readonly log: Logger;
   readonly signal: AbortSignal;
@@ -59,6 +65,8 @@ export async function runReplicaService(
         logsUpdates: config.history.enabled,
       };
       const db = await openDatabase(databaseOptions);
+      const registry = new Registry();
+      collectDefaultMetrics({ register: registry });
       const budget = siteBudget(config, name, log);
       const site = createSiteClient({
         url: config.site.url,
@@ -66,10 +74,12 @@ export async function runReplicaService(
         budget,
         timeoutMs: config.site.timeoutMs,
         userAgent: `understudy-${name}/${VERSION}`,
+        onRequest: countSiteRequests(registry),
       });
       const queues = openQueueBackend(config.queue.url);
+      const workOn = workOnQueues(queues, createJobMetrics(registry), log);
       let ready = false;
-      const health = await serveHealth(config.health, new Registry(), () => (ready ? null : 'starting'));
+      const health = await serveHealth(config.health, registry, () => (ready ? null : 'starting'));
       const replica = await untilDone('preparing the replica', { signal, log }, () =>
         prepareReplica({
           db,
@@ -133,6 +143,8 @@ export async function runReplicaService(
               databaseOptions,
               replicas,
               queues,
+              workOn,
+              registry,
               config,
               log,
               signal,

@@ -4,6 +4,7 @@ import pRetry from 'p-retry';
 import type { Priority, RequestBudget } from './budget.ts';
 import { faultFrom, SiteProtocolError, SiteUnavailable } from './faults.ts';
 import { and, type FilterGroup, type FilterLeaf, leaf } from './filters.ts';
+import { outcomeOf, type RequestOutcome } from './request-outcome.ts';
 import { createTransport } from './transport.ts';
 
 /** Who the client is to the site (protocol §1.2). */
@@ -111,6 +112,17 @@ export interface SiteClientLog {
   warn(fields: Readonly<Record<string, unknown>>, message: string): void;
 }
 
+/** What became of one request; a read that was tried again is several. */
+export interface SiteRequest {
+  readonly method: string;
+  readonly priority: Priority;
+  readonly outcome: RequestOutcome;
+  /** Until there was a place in the budget. */
+  readonly waitedMs: number;
+  /** From then to the answer's end. */
+  readonly tookMs: number;
+}
+
 export interface SiteClientOptions {
   /** `https://studio.example.com`; `user:password@` in it is for a proxy in between (protocol §1.1). */
   readonly url: string;
@@ -127,6 +139,8 @@ export interface SiteClientOptions {
   /** The longest answer read, 256 MiB unless told. */
   readonly responseBytesMax?: number;
   readonly log?: SiteClientLog;
+  /** Told of each request at its end, for instance to count it. */
+  readonly onRequest?: (request: SiteRequest) => void;
 }
 
 /** @returns whether a method only reads, so that it may be repeated. */
@@ -178,14 +192,30 @@ export function createSiteClient(options: SiteClientOptions): SiteClient {
     call: CallOptions,
   ): Promise<SiteAnswer<Json>> => {
     const params = method === 'info' ? [] : [call.auth ?? ownAuth, ...(isNothing(payload) ? [] : [payload])];
-    const place = await budget.acquire(call.priority, call.signal);
+    const { priority } = call;
+    const askedAt = performance.now();
+    const place = await budget.acquire(priority, call.signal);
+    const startedAt = performance.now();
+    const tell = (outcome: RequestOutcome): void =>
+      options.onRequest?.({
+        method,
+        priority,
+        outcome,
+        waitedMs: startedAt - askedAt,
+        tookMs: performance.now() - startedAt,
+      });
     try {
       const { reply, siteTime } = await transport.send(JSON.stringify({ method_name: method, params }), {
         isWrite: !isReadMethod(method),
         signal: call.signal,
         requestId: call.requestId,
       });
-      return { results: unwrap(reply), siteTime };
+      const results = unwrap(reply);
+      tell('answered');
+      return { results, siteTime };
+    } catch (error) {
+      tell(outcomeOf(error));
+      throw error;
     } finally {
       place.release();
     }

@@ -1,6 +1,7 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import pRetry from 'p-retry';
 import pg from 'pg';
+import { GuardedClient } from './guarded-client.ts';
 
 /** Whatever runs SQL: the pool, or one connection within a transaction. */
 export type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
@@ -74,7 +75,9 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   } as never) as MikroORM;
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
   // MikroORM leaves times as text; our SQL is read as pg reads it. Connections are made later, with this in place.
-  (pool as unknown as { options: { types: unknown } }).options.types = new pg.TypeOverrides();
+  const unopened = pool as unknown as { options: { types: unknown }; Client: unknown };
+  unopened.options.types = new pg.TypeOverrides();
+  unopened.Client = GuardedClient;
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });

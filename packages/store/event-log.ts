@@ -66,17 +66,18 @@ export async function parkEvent(tx: Queryable, id: number, error: string): Promi
   await tx.query(`update understudy.event_log set state = 'parked', error = $2 where id = $1`, [id, error]);
 }
 
-/** Stored events that wait longer than `olderThanMs`, lowest ids first: their job was lost, or is slow. */
+/** Stored events above an id that wait longer than `olderThanMs`, lowest ids first: their job was lost, or is slow. */
 export async function unappliedEvents(
   q: Queryable,
   olderThanMs: number,
+  afterId: number,
   limit: number,
 ): Promise<readonly StoredEvent[]> {
   const { rows } = await q.query<{ entry: EventLogEntry; tick: string; late: boolean }>(
     `select entry, tick, late from understudy.event_log
-     where state = 'stored' and stored_at < now() - make_interval(secs => $1::double precision / 1000)
-     order by id limit $2`,
-    [olderThanMs, limit],
+     where state = 'stored' and id > $2 and stored_at <= now() - make_interval(secs => $1::double precision / 1000)
+     order by id limit $3`,
+    [olderThanMs, afterId, limit],
   );
   return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
 }

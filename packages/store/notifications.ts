@@ -1,4 +1,4 @@
-import pg from 'pg';
+import { GuardedClient } from './guarded-client.ts';
 
 /** A connection that waits for what is announced on a channel. */
 export interface Listener {
@@ -16,7 +16,7 @@ export async function listen(options: {
   readonly channel: string;
   readonly onNotice: () => void;
 }): Promise<Listener> {
-  const client = new pg.Client({
+  const client = new GuardedClient({
     connectionString: options.url,
     application_name: options.applicationName,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,

@@ -1,4 +1,5 @@
 import { addField } from '@understudy/pipeline/add-field';
+import { enqueueEvents } from '@understudy/pipeline/enqueue';
 import { onReplica } from '@understudy/pipeline/replica';
 import { done, nothing } from '@understudy/runtime/control/target';
 import { instanceName } from '@understudy/runtime/heartbeat';
@@ -8,7 +9,9 @@ import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
 import { forgetEvents, forgetScans } from '@understudy/store/retention';
 import { readWatermark } from '@understudy/store/watermark';
 import { ensureCheckpoint } from './checkpoint.ts';
+import { createPollerMetrics } from './metrics.ts';
 import { poll } from './poll.ts';
+import { createQueueReach } from './queue-reach.ts';
 import { createSchemaWatch } from './schema-watch.ts';
 import { sweep } from './sweep.ts';
 
@@ -19,13 +22,16 @@ const FORGET_BATCH = 5_000;
 const SCHEMA_LOOK_MS = 500;
 
 await runReplicaService('event-poller', async (service) => {
-  const { db, databaseOptions, replicas, queues, config, log, signal, work, onPoll, onAddField } = service;
+  const { db, databaseOptions, replicas, queues, registry, config, log, signal, work, onPoll, onAddField } =
+    service;
   const { poller } = config;
   const holder = instanceName();
   const { pool } = db;
   const schemaWatch = createSchemaWatch(service);
   const events = queues.queue('events');
   let leading: number | null = null;
+  const reach = createQueueReach(log);
+  const metrics = createPollerMetrics(registry, pool, () => leading !== null);
   let wasDeep = false;
 
   /** Holds or takes the lease. A new leader looks first whether the log can be followed. */
@@ -60,8 +66,9 @@ await runReplicaService('event-poller', async (service) => {
     if (epoch === null) return poller.leaseMs / 4;
     // Paused, it keeps its lease: nobody else is to poll either.
     if (work.paused) return Math.min(poller.intervalMs, poller.leaseMs / 4);
-    const depth = await events.waiting();
-    if (depth > poller.queueDepthMax) {
+    const depth = await reach.attempt(() => events.waiting());
+    metrics.setDepth(depth);
+    if (depth !== null && depth > poller.queueDepthMax) {
       if (!wasDeep) log.warn({ depth }, 'polling pauses: the queue is deep');
       wasDeep = true;
       return poller.intervalMs;
@@ -69,20 +76,22 @@ await runReplicaService('event-poller', async (service) => {
     wasDeep = false;
     const watermark = await readWatermark(pool);
     if (watermark === null) throw new Error('no watermark');
+    const startedAt = performance.now();
     try {
       const lease = { name: LEASE, holder, epoch };
       const polled = await onReplica(replicas.current, (replica) =>
-        poll(replica, events, watermark.polledThrough, {
-          ...poller,
-          lease,
-          onSchemaEvents: schemaWatch.onEvents,
-        }),
+        poll(replica, watermark.polledThrough, { ...poller, lease, onSchemaEvents: schemaWatch.onEvents }),
       );
-      if (polled.stored > 0) log.debug(polled, 'polled');
+      // They are stored: what cannot be enqueued now is swept up later.
+      await reach.attempt(() => enqueueEvents(events, polled.events));
+      const { stored, storedLate, gaps } = polled;
+      if (stored > 0) log.debug({ stored, storedLate, gaps }, 'polled');
+      metrics.countPoll(polled, (performance.now() - startedAt) / 1_000);
       if (polled.expired.length > 0)
         log.warn({ gaps: polled.expired }, 'events never came; their time is scanned');
       return polled.full ? 0 : poller.intervalMs;
     } catch (error) {
+      metrics.countFailure();
       if (error instanceof LeaseLost) leading = null;
       throw error;
     }
@@ -106,7 +115,8 @@ await runReplicaService('event-poller', async (service) => {
   });
 
   const sweeping = loop('sweeping', { signal, log }, async () => {
-    const count = await sweep(replicas.current, queues, poller.sweepAfterMs);
+    const count = await sweep(replicas.current, queues, reach, poller.sweepAfterMs);
+    metrics.countSwept(count);
     if (count > 0) log.warn({ count }, 'events were stored and not applied; enqueued again');
     return SWEEP_MS;
   });

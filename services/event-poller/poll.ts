@@ -1,8 +1,6 @@
 import type { EntityRow, Json } from '@understudy/domain/entity';
-import { EVENT_LOG_ENTRY_FIELDS, type EventLogEntry } from '@understudy/domain/event';
-import { enqueueEvents } from '@understudy/pipeline/enqueue';
+import { EVENT_LOG_ENTRY_FIELDS, type EventLogEntry, type NormalizedEvent } from '@understudy/domain/event';
 import { normalizeEvent } from '@understudy/pipeline/normalize';
-import type { JobQueue } from '@understudy/pipeline/queue-backend';
 import type { Replica } from '@understudy/pipeline/replica';
 import { and, type FilterLeaf, leaf } from '@understudy/site-client/filters';
 import type { Queryable } from '@understudy/store/database';
@@ -24,8 +22,11 @@ export interface PollOptions {
 }
 
 export interface Polled {
+  /** What is to be enqueued. */
+  readonly events: readonly NormalizedEvent[];
   readonly stored: number;
-  readonly late: number;
+  /** Those of them that filled a gap. */
+  readonly storedLate: number;
   /** Whether there may be more at once. */
   readonly full: boolean;
   readonly gaps: number;
@@ -45,16 +46,11 @@ const REASON = 'events never came: ';
 const SPAN_MARGIN_MS = 10 * 60_000;
 
 /**
- * One poll: asks for the events above the checkpoint and for those missing below it, stores them with the gaps in one
- * transaction, and enqueues them. What is stored and not enqueued when the process dies is swept up later.
+ * One poll: asks for the events above the checkpoint and for those missing below it, and stores them with the gaps in one
+ * transaction. What is stored and not enqueued when the process dies is swept up later.
  * @throws LeaseLost, SiteUnavailable
  */
-export async function poll(
-  replica: Replica,
-  queue: JobQueue,
-  polledThrough: number,
-  options: PollOptions,
-): Promise<Polled> {
+export async function poll(replica: Replica, polledThrough: number, options: PollOptions): Promise<Polled> {
   const { db, schema } = replica;
   const askedAt = new Date();
   const known = await openGaps(db.pool);
@@ -83,19 +79,19 @@ export async function poll(
     tick: ticks[index] as number,
     late: index < late.length,
   }));
-  const stored = await db.transaction(async (tx) => {
+  const counts = await db.transaction(async (tx) => {
     await assertLease(tx, options.lease.name, options.lease.holder, options.lease.epoch);
-    const count = await storeEvents(tx, events);
+    const storedLate = await storeEvents(tx, events.slice(0, late.length));
+    const storedFresh = await storeEvents(tx, events.slice(late.length));
     await replaceGaps(tx, open);
     await advancePolled(tx, through, askedAt);
     if (expired.length > 0) await scanAround(tx, replica, expired, options.gapTimeoutMs);
-    return count;
+    return { stored: storedLate + storedFresh, storedLate };
   });
   const normalized = events.map((event) =>
     normalizeEvent(event.entry, { tick: event.tick, late: event.late, schema }),
   );
-  await enqueueEvents(queue, normalized);
-  return { stored, late: late.length, full: more, gaps: open.length, expired };
+  return { events: normalized, ...counts, full: more, gaps: open.length, expired };
 }
 
 /** Fields made, changed or deleted on the site: such an event does not say of which type (protocol §6.3). */

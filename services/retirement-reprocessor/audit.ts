@@ -15,6 +15,8 @@ export async function audit(parts: {
   readonly log: Logger;
   readonly signal: AbortSignal;
   readonly isLeading: () => boolean;
+  /** Told how many entities were compared, and how many of them differed. */
+  readonly onAudited: (compared: number, differing: number) => void;
 }): Promise<void> {
   const { replicas, log, signal } = parts;
   const { intervalMs, sampleSize: size } = parts.config.audit;
@@ -28,6 +30,7 @@ export async function audit(parts: {
         if (await isTypeServed(replica.db.pool, type)) types.push(type);
       return auditSample(replica, { types, size, signal });
     });
+    if (audited !== null) parts.onAudited(audited.compared, audited.differences.length);
     for (const difference of audited?.differences ?? [])
       log.warn({ difference }, 'an entity differs from the site and is fetched again');
     return intervalMs;

@@ -18,6 +18,7 @@ import {
 } from '@understudy/store/reprocess';
 import { lastScanAt } from '@understudy/store/scans';
 import { audit } from './audit.ts';
+import { createReprocessorMetrics } from './metrics.ts';
 
 const LEASE = 'retirement-reprocessor';
 const LEASE_MS = 15_000;
@@ -27,70 +28,75 @@ const CHUNKS_AT_ONCE = 200;
 const CHUNK_MS = 20_000;
 const HOUSEKEEPING_MS = 60 * 60_000;
 
-await runReplicaService(
-  'retirement-reprocessor',
-  async ({ db, replicas, queues, config, log, signal, work }) => {
-    const { pool } = db;
-    const queue = queues.queue('reprocess');
-    const holder = instanceName();
-    let leads = false;
-    let keptAt = Number.NEGATIVE_INFINITY;
+await runReplicaService('retirement-reprocessor', async (service) => {
+  const { db, replicas, queues, workOn, registry, config, log, signal, work } = service;
+  const { pool } = db;
+  const queue = queues.queue('reprocess');
+  const holder = instanceName();
+  const metrics = createReprocessorMetrics(registry);
+  let leads = false;
+  let keptAt = Number.NEGATIVE_INFINITY;
 
-    const worker = queues.worker(
-      'reprocess',
-      async (job) => {
-        const chunk = await claimReprocessChunk(pool, parseReprocessJob(job.data), CHUNK_MS);
-        if (chunk === null) return;
-        try {
-          const done = await processReprocessChunk(replicas.current, chunk, {
-            onPage: () => extendReprocessChunk(pool, chunk.id, CHUNK_MS),
-            onTypes: (types) => enqueueRefreshes(queues.queue('refresh'), types),
-          });
-          const level = done.repaired > 0 ? 'info' : 'debug';
-          log[level]({ kind: chunk.kind, type: chunk.type, from: chunk.fromId, ...done }, 'reprocessed');
-        } catch (error) {
-          await failReprocessChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
-          throw error;
-        }
-      },
-      {
-        concurrency: config.reprocessor.concurrency,
-        onError: (error) => log.warn({ err: error }, 'a job failed, or the queue is away'),
-      },
-    );
+  const worker = workOn(
+    'reprocess',
+    async (job) => {
+      const chunk = await claimReprocessChunk(pool, parseReprocessJob(job.data), CHUNK_MS);
+      if (chunk === null) return;
+      try {
+        const done = await processReprocessChunk(replicas.current, chunk, {
+          onPage: () => extendReprocessChunk(pool, chunk.id, CHUNK_MS),
+          onTypes: (types) => enqueueRefreshes(queues.queue('refresh'), types),
+        });
+        metrics.countChunk({ kind: chunk.kind, ...done });
+        const level = done.repaired > 0 ? 'info' : 'debug';
+        log[level]({ kind: chunk.kind, type: chunk.type, from: chunk.fromId, ...done }, 'reprocessed');
+      } catch (error) {
+        metrics.countFailure(chunk.kind);
+        await failReprocessChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+    },
+    { concurrency: config.reprocessor.concurrency },
+  );
 
-    await work.govern(worker);
-    const auditing = audit({ replicas, config, log, signal, isLeading: () => leads && !work.paused });
-    await loop('planning', { signal, log, bell: work.bell }, async () => {
-      leads = (await acquireLease(pool, LEASE, holder, LEASE_MS)) !== null;
-      if (!leads) return LEASE_MS / 4;
-      if (performance.now() - keptAt > HOUSEKEEPING_MS) {
-        await forgetAudits(pool, config.audit.keepDays);
-        const dropped = await keepUpdateLog(db, config.history.keepDays);
-        if (dropped > 0) log.info({ weeks: dropped }, 'old weeks of the data-update log are forgotten');
-        keptAt = performance.now();
+  await work.govern(worker);
+  const auditing = audit({
+    replicas,
+    config,
+    log,
+    signal,
+    isLeading: () => leads && !work.paused,
+    onAudited: (compared, differing) => metrics.countAudit(compared, differing),
+  });
+  await loop('planning', { signal, log, bell: work.bell }, async () => {
+    leads = (await acquireLease(pool, LEASE, holder, LEASE_MS)) !== null;
+    if (!leads) return LEASE_MS / 4;
+    if (performance.now() - keptAt > HOUSEKEEPING_MS) {
+      await forgetAudits(pool, config.audit.keepDays);
+      const dropped = await keepUpdateLog(db, config.history.keepDays);
+      if (dropped > 0) log.info({ weeks: dropped }, 'old weeks of the data-update log are forgotten');
+      keptAt = performance.now();
+    }
+    if (work.paused) return PLAN_MS;
+    const { intervalMs, chunkSize } = config.reprocessor;
+    if (intervalMs > 0) {
+      // Nothing to compare before the first scan, which is a comparison itself.
+      const last = (await lastReprocessAt(pool, 'retirement')) ?? (await lastScanAt(pool, 'full'));
+      if (last !== null && Date.now() - last.getTime() > intervalMs) {
+        await onReplica(replicas.current, (replica) =>
+          planRetirementReprocess(replica, {
+            types: [...replica.schema.types.keys()],
+            since: last,
+            chunkSize,
+            reason: 'schedule',
+          }),
+        );
+        log.info({ since: last }, 'retirements and revivals are gone through');
       }
-      if (work.paused) return PLAN_MS;
-      const { intervalMs, chunkSize } = config.reprocessor;
-      if (intervalMs > 0) {
-        // Nothing to compare before the first scan, which is a comparison itself.
-        const last = (await lastReprocessAt(pool, 'retirement')) ?? (await lastScanAt(pool, 'full'));
-        if (last !== null && Date.now() - last.getTime() > intervalMs) {
-          await onReplica(replicas.current, (replica) =>
-            planRetirementReprocess(replica, {
-              types: [...replica.schema.types.keys()],
-              since: last,
-              chunkSize,
-              reason: 'schedule',
-            }),
-          );
-          log.info({ since: last }, 'retirements and revivals are gone through');
-        }
-      }
-      await enqueueReprocessChunks(queue, await openReprocessChunks(pool, CHUNKS_AT_ONCE));
-      return PLAN_MS;
-    });
-    await Promise.all([worker.close(), auditing]);
-    await releaseLease(pool, LEASE, holder);
-  },
-);
+    }
+    await enqueueReprocessChunks(queue, await openReprocessChunks(pool, CHUNKS_AT_ONCE));
+    return PLAN_MS;
+  });
+  await Promise.all([worker.close(), auditing]);
+  await releaseLease(pool, LEASE, holder);
+});

@@ -7,6 +7,7 @@ import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, releaseLease } from '@understudy/store/lease';
 import { claimChunk, extendChunk, failChunk, openChunks } from '@understudy/store/scans';
 import { keepGenerations } from './keep-generations.ts';
+import { createScannerMetrics } from './metrics.ts';
 import { planDue } from './plan.ts';
 import { scanChunk } from './scan-chunk.ts';
 
@@ -17,12 +18,14 @@ const CHUNKS_AT_ONCE = 200;
 /** A chunk whose worker has shown no page for this long is given to another. */
 const CHUNK_MS = 20_000;
 
-await runReplicaService('scanner', async ({ db, replicas, queues, config, log, signal, work }) => {
+await runReplicaService('scanner', async (service) => {
+  const { db, replicas, queues, workOn, registry, config, log, signal, work } = service;
   const { pool } = db;
   const queue = queues.queue('scan');
   const holder = instanceName();
+  const metrics = createScannerMetrics(registry);
 
-  const worker = queues.worker(
+  const worker = workOn(
     'scan',
     async (job) => {
       const chunk = await claimChunk(pool, parseScanJob(job.data), CHUNK_MS);
@@ -30,18 +33,20 @@ await runReplicaService('scanner', async ({ db, replicas, queues, config, log, s
       try {
         const rows = await scanChunk(replicas.current, chunk, {
           pageSize: config.scanner.pageSize,
-          onPage: () => extendChunk(pool, chunk.id, CHUNK_MS),
+          onPage: async (count) => {
+            metrics.countPage(chunk.kind, count);
+            await extendChunk(pool, chunk.id, CHUNK_MS);
+          },
         });
+        metrics.countChunk(chunk.kind, 'done');
         log.debug({ type: chunk.type, from: chunk.fromId, rows, kind: chunk.kind }, 'scanned');
       } catch (error) {
+        metrics.countChunk(chunk.kind, 'failed');
         await failChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
         throw error;
       }
     },
-    {
-      concurrency: config.scanner.concurrency,
-      onError: (error) => log.warn({ err: error }, 'a job failed, or the queue is away'),
-    },
+    { concurrency: config.scanner.concurrency },
   );
 
   await work.govern(worker);
@@ -50,7 +55,10 @@ await runReplicaService('scanner', async ({ db, replicas, queues, config, log, s
     await keepGenerations(db, config.schema.retiredKeepMs, log);
     if (work.paused) return PLAN_MS;
     const planned = await onReplica(replicas.current, (replica) => planDue(replica, config.scanner));
-    if (planned !== null) log.info({ kind: planned }, 'a scan begins');
+    if (planned !== null) {
+      metrics.countPlanned(planned);
+      log.info({ kind: planned }, 'a scan begins');
+    }
     await enqueueChunks(queue, await openChunks(pool, CHUNKS_AT_ONCE));
     return PLAN_MS;
   });

@@ -38,8 +38,8 @@ function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | null {
 export interface ScanOptions {
   /** Rows in one request. */
   readonly pageSize: number;
-  /** Called after each page. */
-  readonly onPage: () => Promise<void>;
+  /** Called after each page with the number of its rows. */
+  readonly onPage: (rows: number) => Promise<void>;
 }
 
 /**
@@ -85,7 +85,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
         await requestRefresh(tx, doubtful);
       });
       for (const { row } of rows) seenIds.push(row.id);
-      await options.onPage();
+      await options.onPage(rows.length);
       // The generator sends the next request only when it is asked for the next page.
       tick = await nextTick(db.pool);
     }

@@ -1,0 +1,29 @@
+/** The part of BullMQ's Queue that is the same on both backends. */
+export interface BullQueue {
+  waitUntilReady(): Promise<unknown>;
+  addBulk(jobs: readonly object[]): Promise<unknown>;
+  getWaitingCount(): Promise<number>;
+  getJobCounts(): Promise<Record<string, number>>;
+  close(): Promise<void>;
+}
+
+/** The part of BullMQ's Worker that is the same on both backends. */
+export interface BullWorker {
+  pause(doNotWaitActive: boolean): Promise<void>;
+  resume(): void | Promise<void>;
+  close(force?: boolean): Promise<void>;
+}
+
+/** How soon a job of a worker that was killed is given to another. */
+const STALLED_INTERVAL_MS = 5_000;
+const LOCK_MS = 15_000;
+/** BullMQ's own wait after a refused connection is 15 seconds. */
+const RETRY_MS = 1_000;
+
+export const workerOptions = (concurrency: number): object => ({
+  concurrency,
+  lockDuration: LOCK_MS,
+  stalledInterval: STALLED_INTERVAL_MS,
+  maxStalledCount: 100,
+  runRetryDelay: RETRY_MS,
+});

@@ -1,0 +1,73 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { GuardedClient } from '@understudy/store/guarded-client';
+import { createPostgresBackend, withBackend } from 'bullmq';
+import type { QueuedJob, QueueOpener } from '../queue-backend.ts';
+import { type BullQueue, workerOptions } from './bull.ts';
+import { asJobQueue } from './job-queue.ts';
+import { asJobWorker } from './job-worker.ts';
+
+const CONNECTIONS = 4;
+const CONNECT_TIMEOUT_MS = 5_000;
+/** A worker that was refused a job, for instance by a PostgreSQL that is starting, asks again after this. */
+const RETRY_MS = 250;
+/** The first use of all makes the tables. */
+const ANSWER_MS = 20_000;
+
+type Factory = typeof createPostgresBackend;
+
+/**
+ * BullMQ's backend, with two things mended: the connection that listens for jobs cannot end the process while it is being
+ * made or closed, and a worker does not ask without a pause while PostgreSQL refuses to answer.
+ * @throws Error when BullMQ has changed, so that this must be done in another way.
+ */
+const guardedBackend: Factory = (name, options, factoryOptions) => {
+  const backend = createPostgresBackend(name, options, factoryOptions);
+  const { connection } = backend as unknown as { connection?: { pgModule?: object } };
+  if (connection?.pgModule === undefined) throw new Error('BullMQ makes its connections in another way');
+  connection.pgModule = { ...connection.pgModule, Client: GuardedClient };
+  const take = backend.moveToActive.bind(backend);
+  backend.moveToActive = async (token, worker) => {
+    try {
+      return await take(token, worker);
+    } catch (error) {
+      await delay(RETRY_MS);
+      throw error;
+    }
+  };
+  return backend;
+};
+
+/** Queues over PostgreSQL, in its schema `queue`. While it is away calls fail. */
+export function overPostgres(url: string): QueueOpener {
+  const { Queue, Worker } = withBackend(guardedBackend);
+  const connection = {
+    connectionString: url,
+    schema: 'queue',
+    migrate: true,
+    max: CONNECTIONS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    keepAlive: true,
+    Client: GuardedClient,
+  };
+  return {
+    queue: (name) => {
+      const open = (): BullQueue => {
+        const queue = new Queue(name, { connection });
+        queue.on('error', () => {
+          // PostgreSQL is away: calls say so, and connections are made again.
+        });
+        return queue as never;
+      };
+      return asJobQueue(name, open, ANSWER_MS);
+    },
+    worker: (name, processor, { concurrency, onError, onFailed }) => {
+      const worker = new Worker(name, (job) => processor(job as unknown as QueuedJob), {
+        connection,
+        ...workerOptions(concurrency),
+      });
+      worker.on('error', onError);
+      worker.on('failed', (_job, error) => onFailed(error));
+      return asJobWorker(worker);
+    },
+  };
+}
