@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { connect, type Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import { type AddressInfo, connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { type TLSSocket, connect as tlsConnect } from 'node:tls';
+import { getCACertificates, setDefaultCACertificates, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { type Api, entitiesOf, readOf, SCRIPT, send, startApi } from './api-rig.ts';
 
@@ -11,16 +13,32 @@ import { type Api, entitiesOf, readOf, SCRIPT, send, startApi } from './api-rig.
 const fixture = (name: string): string => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 const CERTIFICATE = fixture('tls-certificate.pem');
 let api: Api;
+/** Another allowed site: tells what it was asked. */
+let other: Server;
+let otherHost: string;
+let onOther: (request: IncomingMessage, body: string, reply: ServerResponse) => void;
 before(async () => {
+  const [cert, key] = await Promise.all([readFile(CERTIFICATE), readFile(fixture('tls-key.pem'))]);
+  setDefaultCACertificates([...getCACertificates('default'), String(cert)]);
+  other = createServer({ cert, key }, async (request, reply) => {
+    let body = '';
+    for await (const chunk of request) body += String(chunk);
+    onOther(request, body, reply);
+  });
+  await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve));
+  otherHost = `127.0.0.1:${(other.address() as AddressInfo).port}`;
   api = await startApi({
     env: {
       UNDERSTUDY_READER_TLS_CERTIFICATE_FILE: CERTIFICATE,
       UNDERSTUDY_READER_TLS_KEY_FILE: fixture('tls-key.pem'),
-      UNDERSTUDY_READER_ALLOWED_SITES: 'other.example.com',
+      UNDERSTUDY_READER_ALLOWED_SITES: `other.example.com,${otherHost}`,
     },
   });
 });
-after(() => api?.stop());
+after(async () => {
+  await api?.stop();
+  other?.close();
+});
 
 const READ = JSON.stringify({ method_name: 'read', params: [SCRIPT, readOf('Shot', ['code'])] });
 const JSON_TYPE = { 'content-type': 'application/json' };
@@ -115,4 +133,99 @@ test('pages of the web application lead to the real site', async () => {
     assert.equal(page.status, 302, path);
     assert.equal(page.headers['location'], `${api.siteUrl}${path}`);
   }
+});
+
+/** What the other site was asked, as it says it itself. */
+interface Asked {
+  readonly method: string;
+  readonly url: string;
+  readonly host: string;
+  readonly cookie?: string;
+  readonly body: string;
+}
+
+const tellBack = (request: IncomingMessage, body: string, reply: ServerResponse): void => {
+  const { host, cookie } = request.headers;
+  reply.writeHead(200, { 'content-type': 'application/json', 'set-cookie': 'a=b' });
+  reply.end(JSON.stringify({ method: request.method, url: request.url, host, cookie, body }));
+};
+
+test('everything under another allowed site is that site’s: calls, files both ways, REST', async () => {
+  onOther = tellBack;
+  for (const ahead of [`${api.readerUrl}/next=${otherHost}`, `https://${otherHost}`]) {
+    const ask = (method: string, path: string, body?: string, type = 'application/json'): Promise<Asked> =>
+      send(api.readerUrl, {
+        method,
+        target: ahead.replace(api.readerUrl, '') + path,
+        headers: { cookie: '_session_id=x', ...(body === undefined ? {} : { 'content-type': type }) },
+        ...(body === undefined ? {} : { body }),
+      }).then((reply) => {
+        assert.equal(reply.status, 200, reply.text);
+        assert.match(String(reply.headers['x-understudy']), /^site; reason=(other-site|media|rest)$/);
+        return reply.json as unknown as Asked;
+      });
+    const called = await ask('POST', '/api3/json', READ);
+    assert.deepEqual([called.url, called.body, called.host], ['/api3/json', READ, otherHost]);
+    for (const path of ['/file_serve/attachment/7', '/thumbnail/x?a=%20b', '/files/a.mov', '/images/b.png'])
+      assert.deepEqual(
+        await ask('GET', path),
+        { method: 'GET', url: path, host: otherHost, cookie: '_session_id=x', body: '' },
+        path,
+      );
+    const form = 'entity_type=Version&entity_id=1';
+    const upload = await ask('POST', '/upload/upload_file', form, 'application/x-www-form-urlencoded');
+    assert.deepEqual([upload.method, upload.url, upload.body], ['POST', '/upload/upload_file', form]);
+    const rest = await ask('PUT', '/api/v1/entity/shots/1', '{"code":"x"}');
+    assert.deepEqual([rest.method, rest.url, rest.body], ['PUT', '/api/v1/entity/shots/1', '{"code":"x"}']);
+  }
+  const shot = entitiesOf(
+    await send(`${api.readerUrl}/api3/json`, { method: 'POST', headers: JSON_TYPE, body: READ }),
+  );
+  assert.ok(shot.length > 0, 'what was written there concerns nothing here');
+});
+
+test('what another site fails at is told as it is for the replicated one', async () => {
+  onOther = (request, _body, reply) => {
+    if (request.url === '/api3/json') request.socket.destroy();
+    else reply.writeHead(502).end();
+  };
+  const target = `/next=${otherHost}`;
+  const form = { 'content-type': 'application/x-www-form-urlencoded' };
+  const upload = await send(api.readerUrl, {
+    method: 'POST',
+    target: `${target}/upload/upload_file`,
+    headers: form,
+    body: 'entity_type=Version',
+  });
+  assert.deepEqual([upload.status, upload.text[0]], [200, '0']);
+  const create = JSON.stringify({ method_name: 'create', params: [SCRIPT, { type: 'Shot', fields: [] }] });
+  const lost = await send(api.readerUrl, {
+    method: 'POST',
+    target: `${target}/api3/json`,
+    headers: JSON_TYPE,
+    body: create,
+  });
+  assert.deepEqual([lost.status, lost.json.exception], [200, true]);
+  assert.match(String(lost.json.message), /may have been done/);
+});
+
+test('pages of another allowed site lead to it; what names no allowed site leads nowhere', async () => {
+  for (const path of ['/', '/page/12?x=%2F', '//evil.example.com', '/@evil.example.com/']) {
+    const page = await send(api.readerUrl, { target: `/next=${otherHost}${path}` });
+    assert.equal(page.status, 302, path);
+    assert.equal(page.headers['location'], `https://${otherHost}${path}`);
+  }
+  const nothing = await send(api.readerUrl, { method: 'POST', target: `/next=${otherHost}/page`, body: '{' });
+  assert.equal(nothing.status, 404);
+  for (const path of ['/api3/json', '/upload/upload_file', '/file_serve/attachment/1', '/api/v1', '/x'])
+    for (const method of ['GET', 'POST', 'PUT', 'DELETE'])
+      for (const host of ['evil.example.com', '-', '127.0.0.1', `${otherHost}1`, `x@${otherHost}`]) {
+        const refused = await send(api.readerUrl, {
+          method,
+          target: `/next=${host}${path}`,
+          headers: JSON_TYPE,
+          ...(method === 'POST' || method === 'PUT' ? { body: READ } : {}),
+        });
+        assert.equal(refused.status, 403, `${method} ${host}${path}`);
+      }
 });

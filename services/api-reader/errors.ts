@@ -23,11 +23,16 @@ const OK = 200;
 const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
+const TOO_SLOW = 408;
 const UNAVAILABLE = 503;
 
 /** A body that is not a request of the JSON API; nothing is sent to the site. */
 export const badEnvelope = (why: string): ReaderError =>
   new ReaderError(`Understudy: not a request of the JSON API: ${why}`, BAD_REQUEST, FAULT_CODES.request);
+
+/** A body that hardly moves; its connection ends with it. */
+export const bodyTooSlow = (): ReaderError =>
+  new ReaderError('Understudy: the request came too slowly', TOO_SLOW, FAULT_CODES.request);
 
 /** A host that the reader does not lead to. It names no host: what was asked may be hostile. */
 export const siteNotAllowed = (): ReaderError =>

@@ -42,7 +42,7 @@ beforeEach(async () => {
   await app?.close();
   app = fastify();
   debt = createRefreshDebt(log);
-  media(app, { upstream, debt, replica: () => null, log });
+  media(app, { upstreamOf: () => upstream, settling: { debt, replica: () => null, log }, prefix: '' });
   url = await app.listen({ host: '127.0.0.1', port: 0 });
 });
 after(async () => {

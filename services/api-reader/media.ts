@@ -4,19 +4,27 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { siteAway, writeAnswerLost } from './errors.ts';
 import { REPEAT_STATUSES } from './pass-through.ts';
 import { restSubjects, restWrites } from './rest-writes.ts';
-import { beginSettling, type SettleParts } from './settle-write.ts';
+import { beginSettling, type Settle, type SettleParts } from './settle-write.ts';
 import { withHead } from './stream-head.ts';
 import { FORM_HEAD_BYTES, formFields, uploadSubjects } from './upload-writes.ts';
 import type { Upstream, UpstreamReply } from './upstream.ts';
+import type { WriteRequest } from './write-requests.ts';
 
-export interface MediaParts extends SettleParts {
-  readonly upstream: Upstream;
+export interface MediaParts {
+  /** Where a request leads. @throws ReaderError for a site that is not allowed. */
+  readonly upstreamOf: (request: FastifyRequest) => Upstream;
+  /** What writes are merged with; null for another site than the replicated one, of which nothing is kept. */
+  readonly settling: SettleParts | null;
+  /** What stands in front of the paths and is not the site's, as a route of fastify; empty for none. */
+  readonly prefix: string;
 }
 
 const UPLOAD = '/upload/*';
 const REST = '/api/*';
 /** Where files are, from the root of the host, and the REST API, which is passed on as it is (protocol §5.10, §7). */
 const PASSED_ON = [UPLOAD, '/file_serve/*', '/thumbnail/*', '/files/*', '/images/*', REST];
+/** A prefix as it comes: the name of a site. */
+const PREFIX = /^\/next=[^/]*/;
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 const SERVER_ERROR = 500;
@@ -40,7 +48,7 @@ export function media(app: FastifyInstance, parts: MediaParts): void {
     for (const url of PASSED_ON) {
       files.route({
         method: [...METHODS],
-        url,
+        url: `${parts.prefix}${url}`,
         handler: (request, reply) => {
           reply.header('x-understudy', `site; reason=${url === REST ? 'rest' : 'media'}`);
           if (SAFE_METHODS.has(request.method)) return read(parts, request, reply);
@@ -61,7 +69,7 @@ const relay = (
   body: Readable | Buffer = answer.body,
 ): FastifyReply => reply.code(answer.statusCode).headers(answer.headers).send(body);
 
-function sendOn(
+async function sendOn(
   parts: MediaParts,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -70,9 +78,9 @@ function sendOn(
 ): Promise<UpstreamReply> {
   const gone = new AbortController();
   reply.raw.once('close', () => gone.abort());
-  return parts.upstream.send({
+  return parts.upstreamOf(request).send({
     method: request.method,
-    path: request.url,
+    path: parts.prefix === '' ? request.url : request.url.replace(PREFIX, ''),
     headers: request.headers,
     body,
     requestId: request.id,
@@ -123,7 +131,7 @@ async function upload(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const settle = beginSettling(parts, [], request.id);
+  const settle = settlingOf(parts, [], request.id);
   const body = bodyOf(request);
   const form = body === null ? null : withHead(body, FORM_HEAD_BYTES);
   const subjects = (text: string): ReturnType<typeof uploadSubjects> =>
@@ -149,9 +157,15 @@ async function upload(
   return relay(reply, answer, bytes);
 }
 
+/** Of writes to another site nothing is kept here. */
+function settlingOf(parts: MediaParts, requests: readonly WriteRequest[], requestId: string): Settle {
+  return parts.settling === null ? async () => {} : beginSettling(parts.settling, requests, requestId);
+}
+
 async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
-  const types = [...(parts.replica()?.schema.types.keys() ?? [])];
   const body = bodyOf(request);
+  if (parts.settling === null) return write(parts, request, reply, body);
+  const types = [...(parts.settling.replica()?.schema.types.keys() ?? [])];
   // What changes is found out before it is done: the whole of a small body is had first.
   const content = body === null ? null : withHead(body, REST_HEAD_BYTES);
   const requests = (): ReturnType<typeof restWrites> =>
@@ -183,6 +197,6 @@ async function settleRest(
   reply: Buffer | null,
 ): Promise<void> {
   // The replica still has the links from before: nothing is merged until this settles it.
-  const settle = beginSettling(parts, requests, request.id);
+  const settle = settlingOf(parts, requests, request.id);
   await settle(restSubjects(requests, reply ?? Buffer.alloc(0)), reply !== null);
 }

@@ -174,7 +174,7 @@ export async function startReader(
     watch,
     metrics,
     upstreamTo,
-    passedOn: { upstream, debt, replica, log },
+    passedOn: { upstreamOf: () => upstream, settling: { debt, replica, log }, prefix: '' },
     media: { links: mediaLinks, site: asker, siteUrl: config.site.url, reach, cache, log },
     answer,
     whyNotReady,

@@ -4,16 +4,17 @@ import type { Config } from '@understudy/runtime/config/sections';
 import type { Logger } from '@understudy/runtime/logging';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { type AnswerCall, apiRoute } from './api.ts';
-import { siteNotAllowed } from './errors.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
 import { type MediaParts, media } from './media.ts';
 import { type MediaRouteParts, mediaRoute } from './media-route.ts';
 import type { ReaderMetrics } from './metrics.ts';
+import { otherSites } from './other-sites.ts';
 import { pages } from './pages.ts';
-import { API_PATH, passThrough } from './pass-through.ts';
+import { API_PATH } from './pass-through.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 import { allowedSites, localPath } from './sites.ts';
+import { refuseSlowBodies } from './slow-bodies.ts';
 import { createTlsEndpoint } from './tls-endpoint.ts';
 import { tunnels } from './tunnel.ts';
 import type { Upstream } from './upstream.ts';
@@ -79,36 +80,6 @@ function logAnswered(parts: ServerParts, log: Logger, request: FastifyRequest, r
   });
 }
 
-/** Requests in front of which another allowed site was named: all are that site's to answer. */
-function otherSites(
-  app: FastifyInstance,
-  parts: ServerParts,
-  addressOf: (host: string) => string | null,
-): void {
-  app.register(async (others) => {
-    const upstreams = new Map<string, Upstream>();
-    const upstreamFor = (request: FastifyRequest): Upstream => {
-      const address = addressOf((request.params as { readonly site: string }).site);
-      if (address === null) throw siteNotAllowed();
-      const known = upstreams.get(address) ?? parts.upstreamTo(address);
-      upstreams.set(address, known);
-      return known;
-    };
-    others.addHook('onClose', async () => {
-      await Promise.all([...upstreams.values()].map((upstream) => upstream.close()));
-    });
-    apiRoute(others, {
-      url: `/next=:site${API_PATH}`,
-      bodyLimitBytes: parts.config.reader.bodyLimitBytes,
-      watch: parts.watch,
-      answer: (call, request) => passThrough(upstreamFor(request), call, 'other-site'),
-    });
-    others.all('/next=:site/*', async () => {
-      throw siteNotAllowed();
-    });
-  });
-}
-
 /** Builds the reader's HTTP server; `listen` and `close` are the caller's. @throws for a certificate that cannot be used. */
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log } = parts;
@@ -136,6 +107,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     const { statusCode, headers, body } = failureFrom(error, log.child({ requestId: request.id }));
     return reply.code(statusCode).headers(headers).send(body);
   });
+  refuseSlowBodies(app, config.reader.slowBodyMs);
   health(app, parts.metrics.registry, parts.whyNotReady);
   apiRoute(app, {
     url: API_PATH,
@@ -144,7 +116,12 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     siteHost: new URL(config.site.url).host,
     answer: parts.answer,
   });
-  otherSites(app, parts, sites.addressOf);
+  otherSites(app, {
+    addressOf: sites.addressOf,
+    upstreamTo: parts.upstreamTo,
+    bodyLimitBytes: config.reader.bodyLimitBytes,
+    watch: parts.watch,
+  });
   media(app, parts.passedOn);
   mediaRoute(app, parts.media);
   pages(app, config.site.url);

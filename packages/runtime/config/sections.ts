@@ -148,6 +148,11 @@ export const SECTIONS = {
       'generation of the schema that this reader answers from; 0: the one that is served',
     ),
     bodyLimitBytes: integer(10_000_000, { min: 1_000, max: 1_000_000_000 }, 'largest JSON request'),
+    slowBodyMs: integer(
+      30_000,
+      { min: 100, max: HOUR },
+      'a request whose body brings less than 1 kB a second for so long is given up',
+    ),
     authTtlMs: integer(
       MINUTE,
       { min: 0, max: DAY },
