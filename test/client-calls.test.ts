@@ -217,6 +217,39 @@ test('create, read, update in each mode, delete, revive: each step, and what it 
   }
 });
 
+test('what links to an entity shows the link again at once when it is revived', async () => {
+  const { results } = await both('create', {
+    type: 'Shot',
+    fields: [field('project', PROJECT), field('code', 'comes and goes')],
+    return_fields: ['id'],
+  });
+  const shot = { type: 'Shot', id: idOf(results) };
+  const task = await both('create', {
+    type: 'Task',
+    fields: [field('project', PROJECT), field('content', 'stays'), field('entity', shot)],
+    return_fields: ['id'],
+  });
+  const version = await both('create', {
+    type: 'Version',
+    fields: [field('project', PROJECT), field('code', 'goes with it'), field('entity', shot)],
+    return_fields: ['id'],
+  });
+  const look = async (): Promise<void> => {
+    const taskFields = ['content', 'entity', 'entity.Shot.code'];
+    isFromReplica(await both('read', byId('Task', idOf(task.results), taskFields)));
+    for (const return_only of ['active', 'retired'])
+      await both('read', byId('Version', idOf(version.results), ['code', 'entity'], { return_only }));
+    await both('read', readOf('Task', ['content'], [['entity', 'is', shot]]));
+  };
+  for (const method of ['delete', 'revive', 'revive']) {
+    await both(method, shot);
+    // What is written to it while its target is away is fetched without the link.
+    if (method === 'delete')
+      await both('update', { type: 'Task', id: idOf(task.results), fields: [field('content', 'alone')] });
+    await look();
+  }
+});
+
 test('writes that the site refuses change nothing', async () => {
   for (const [method, payload] of [
     ['create', { type: 'Shot', fields: [field('code', 'no project')] }],

@@ -145,13 +145,13 @@ async function upload(
   } catch (error) {
     if (error instanceof SiteUnavailable)
       return fail('Understudy: the site cannot be reached, nothing was uploaded');
-    await settle(subjects(''), false);
+    await settle(subjects(''), 'unknown');
     if (reply.raw.destroyed) throw error;
     return fail('Understudy: the answer of the site was lost, the upload may have been done');
   }
   const text = bytes.toString('latin1');
   // Whatever is not a clear refusal may have changed something.
-  if (!text.startsWith('0')) await settle(subjects(text), text.startsWith('1'));
+  if (!text.startsWith('0')) await settle(subjects(text), text.startsWith('1') ? 'done' : 'unknown');
   if (answer.statusCode >= SERVER_ERROR)
     return fail(`Understudy: the site failed with HTTP ${answer.statusCode}`);
   return relay(reply, answer, bytes);
@@ -198,5 +198,5 @@ async function settleRest(
 ): Promise<void> {
   // The replica still has the links from before: nothing is merged until this settles it.
   const settle = settlingOf(parts, requests, request.id);
-  await settle(restSubjects(requests, reply ?? Buffer.alloc(0)), reply !== null);
+  await settle(restSubjects(requests, reply ?? Buffer.alloc(0)), reply === null ? 'unknown' : 'done');
 }

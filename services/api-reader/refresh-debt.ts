@@ -1,11 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EntityRef, refKey } from '@understudy/domain/entity';
-import { refreshEntities } from '@understudy/pipeline/refresh-entities';
+import { refreshEntities, refreshLinkers } from '@understudy/pipeline/refresh-entities';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import { requestRefresh } from '@understudy/store/refresh-requests';
 import { LOOK_MS } from './replica-state.ts';
+
+/** An entity that was written. */
+export interface Written extends EntityRef {
+  /** Whether it was revived: what links to it is in doubt as well, since the links are back with it (protocol §3.4). */
+  readonly linkers?: boolean;
+}
 
 /** What was written through this process and is neither in the replica nor, as a request to fetch it, in PostgreSQL. */
 export interface RefreshDebt {
@@ -15,7 +21,7 @@ export interface RefreshDebt {
    * Refreshes entities now. Returns when it is done, or when every reader knows that it is not and passes reads
    * through until it is. Never throws.
    */
-  settle(replica: Replica | null, refs: readonly EntityRef[]): Promise<void>;
+  settle(replica: Replica | null, refs: readonly Written[]): Promise<void>;
   /** Works off what is left, again and again until the signal is aborted. */
   run(replica: () => Replica | null, signal: AbortSignal): Promise<void>;
 }
@@ -35,15 +41,17 @@ const OWN_TRIES = 20;
 
 /** Makes the replica know what a write did, before its reply where that is possible and soon after where it is not. */
 export function createRefreshDebt(log: Logger): RefreshDebt {
-  const open = new Map<string, EntityRef>();
+  const open = new Map<string, Written>();
   /** Left to PostgreSQL, with the tries that are left. */
-  const left = new Map<string, { readonly ref: EntityRef; tries: number }>();
+  const left = new Map<string, { readonly ref: Written; tries: number }>();
 
-  const refresh = async (replica: Replica, refs: readonly EntityRef[]): Promise<void> => {
+  const refresh = async (replica: Replica, refs: readonly Written[]): Promise<void> => {
     const byType = Map.groupBy(refs, (ref) => ref.type);
     await Promise.all(
       [...byType].map(async ([type, ofType]) => {
         const ids = [...new Set(ofType.map((ref) => ref.id))];
+        const revived = ofType.filter((ref) => ref.linkers).map((ref) => ref.id);
+        if (revived.length > 0) await refreshLinkers(replica, type, [...new Set(revived)], 'client');
         for (let start = 0; start < ids.length; start += PAGE)
           await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client', 'write');
       }),
@@ -51,7 +59,7 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
   };
 
   /** Leaves entities to PostgreSQL, where every reader sees that they are open and every applier can fetch them. */
-  const handOver = async (replica: Replica, refs: readonly EntityRef[]): Promise<void> => {
+  const handOver = async (replica: Replica, refs: readonly Written[]): Promise<void> => {
     await requestRefresh(
       replica.db.pool,
       refs.map((ref) => ({ ...ref, reason: REASON, written: true })),
@@ -76,8 +84,11 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
     if (left.size === 0) log.info('every write is merged');
   };
 
-  const owe = async (replica: Replica | null, refs: readonly EntityRef[]): Promise<void> => {
-    for (const ref of refs) if (open.size < DEBT_MAX) open.set(refKey(ref), ref);
+  const owe = async (replica: Replica | null, refs: readonly Written[]): Promise<void> => {
+    for (const ref of refs) {
+      const linkers = ref.linkers === true || open.get(refKey(ref))?.linkers === true;
+      if (open.size < DEBT_MAX) open.set(refKey(ref), { ...ref, linkers });
+    }
     if (replica === null) return;
     await handOver(replica, refs).catch((error: unknown) => {
       log.warn({ err: error, entities: refs.length }, 'PostgreSQL could not be told of a write');

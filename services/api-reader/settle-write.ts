@@ -2,7 +2,7 @@ import type { EntityRef } from '@understudy/domain/entity';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { and, leaf } from '@understudy/site-client/filters';
-import type { RefreshDebt } from './refresh-debt.ts';
+import type { RefreshDebt, Written } from './refresh-debt.ts';
 import { sideEffects } from './side-effects.ts';
 import type { WriteRequest } from './write-requests.ts';
 
@@ -13,13 +13,15 @@ export interface SettleParts {
   readonly log: Logger;
 }
 
+/** What became of a write: the site did it, or said that there was nothing to do, or its answer was lost. */
+export type WriteOutcome = 'done' | 'nothing-to-do' | 'unknown';
+
 /**
  * Has everything that a write changed fetched and merged. To be called once the site has answered, or once its answer is
  * lost. Never throws.
  * @param subjects what the write was about, as far as is known.
- * @param isDone whether the site said that it did it.
  */
-export type Settle = (subjects: readonly EntityRef[], isDone: boolean) => Promise<void>;
+export type Settle = (subjects: readonly EntityRef[], outcome: WriteOutcome) => Promise<void>;
 
 const TASK = 'Task';
 
@@ -47,6 +49,15 @@ async function templateTasks(
   return found;
 }
 
+/** Entities that a write revives, if it is done. */
+function revivedBy(requests: readonly (WriteRequest | null)[]): readonly Written[] {
+  return requests.flatMap((request) =>
+    request?.kind === 'revive' && request.id !== null
+      ? [{ type: request.type, id: request.id, linkers: true }]
+      : [],
+  );
+}
+
 /**
  * Begins to find out what a write will change besides what it names. To be called before it is sent: what it links to
  * now is known no more once it is merged.
@@ -63,14 +74,16 @@ export function beginSettling(
     log.warn({ err: error, requestId }, 'the side effects of a write are not known');
     return [];
   });
-  return async (subjects, isDone) => {
-    const made = !isDone
-      ? []
-      : await templateTasks(replica, requests, subjects).catch((error: unknown) => {
-          log.warn({ err: error, requestId }, 'the tasks of a template are not known');
-          return [];
-        });
-    const changed = [...subjects, ...(await affected), ...made];
+  return async (subjects, outcome) => {
+    const made =
+      outcome !== 'done'
+        ? []
+        : await templateTasks(replica, requests, subjects).catch((error: unknown) => {
+            log.warn({ err: error, requestId }, 'the tasks of a template are not known');
+            return [];
+          });
+    const revived = outcome === 'nothing-to-do' ? [] : revivedBy(requests);
+    const changed = [...subjects, ...revived, ...(await affected), ...made];
     await debt.settle(
       replica,
       changed.filter((ref) => replica.schema.types.has(ref.type)),

@@ -66,7 +66,11 @@ export async function writeThrough(parts: WriteParts, call: ApiCall, method: Wri
   const requests = writeRequests(method, call.envelope.payload);
   const settle = beginSettling(parts, requests, call.requestId);
   const settled = (results?: Json): Promise<void> =>
-    settle(subjectsOf(method, requests, results), results !== undefined);
+    settle(
+      subjectsOf(method, requests, results),
+      // `delete` and `revive` tell by `false` that it was so already (protocol §5.3).
+      results === undefined ? 'unknown' : results === false ? 'nothing-to-do' : 'done',
+    );
 
   let reply: UpstreamReply;
   let bytes: Buffer;
