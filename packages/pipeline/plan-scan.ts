@@ -15,6 +15,23 @@ export async function highestId(replica: Replica, type: string, priority: Priori
   return highest;
 }
 
+/** Chunks of all ids of some types, alive or retired. @throws SiteUnavailable */
+async function chunksOf(
+  replica: Replica,
+  types: Iterable<readonly [type: string, fields: readonly string[] | null]>,
+  chunkSize: number,
+): Promise<readonly NewChunk[]> {
+  const chunks: NewChunk[] = [];
+  for (const [type, fields] of types) {
+    const highest = await highestId(replica, type, 'scan');
+    for (let fromId = 1; fromId <= Math.max(highest, 1); fromId += chunkSize) {
+      const range = { type, fromId, toId: fromId + chunkSize - 1 };
+      chunks.push(fields === null ? range : { ...range, fields });
+    }
+  }
+  return chunks;
+}
+
 /**
  * Plans a full scan: types × id ranges.
  * @returns the scan's id. @throws SiteUnavailable
@@ -29,24 +46,34 @@ export async function planFullScan(
     readonly projectIds?: readonly number[];
   },
 ): Promise<number> {
-  const chunks: NewChunk[] = [];
-  for (const type of options.types) {
-    const highest = await highestId(replica, type, 'scan');
-    for (let fromId = 1; fromId <= Math.max(highest, 1); fromId += options.chunkSize) {
-      const toId = fromId + options.chunkSize - 1;
-      chunks.push({ type, fromId, toId });
-    }
-  }
+  const whole = options.types.map((type) => [type, null] as const);
+  const chunks = await chunksOf(replica, whole, options.chunkSize);
   const { reason, projectIds } = options;
   const scan = { kind: 'full' as const, reason, ...(projectIds === undefined ? {} : { projectIds }) };
   return replica.db.transaction((tx) => createScan(tx, scan, chunks));
+}
+
+/**
+ * Plans a scan of some fields of types whose rows are all here: what else is known of them stays as it is.
+ * @param options.fields type → its fields. @returns the scan's id. @throws SiteUnavailable
+ */
+export async function planFieldScan(
+  replica: Replica,
+  options: {
+    readonly fields: ReadonlyMap<string, readonly string[]>;
+    readonly chunkSize: number;
+    readonly reason: string;
+  },
+): Promise<number> {
+  const chunks = await chunksOf(replica, options.fields, options.chunkSize);
+  return replica.db.transaction((tx) => createScan(tx, { kind: 'fields', reason: options.reason }, chunks));
 }
 
 /** Plans a scan of what changed since (and until) a time: one chunk for each type. @returns the scan's id. */
 export async function planTimeScan(
   replica: Replica,
   options: {
-    readonly kind: Exclude<ScanKind, 'full'>;
+    readonly kind: Extract<ScanKind, 'interval' | 'span'>;
     readonly types: readonly string[];
     readonly since: Date;
     readonly until?: Date;

@@ -84,18 +84,19 @@ async function changeVersion(tx: Queryable): Promise<void> {
 }
 
 /**
- * Lets readers serve what a full scan of a type has brought, once its last chunk is done: fields that were followed
- * from before the scan was planned until now. To be called with the scan's row locked.
+ * Lets readers serve what a full scan of a type, or a scan of some of its fields, has brought, once its last chunk is
+ * done: fields that were followed from before the scan was planned until now. To be called with the scan's row locked.
  * @returns how many fields.
  */
 export async function serveScanned(tx: Queryable, scanId: number, type: string): Promise<number> {
   const { rowCount } = await tx.query(
     `update understudy.followed_field f set served_at = now() from understudy.scan s
-     where s.id = $1 and s.kind = 'full' and s.project_ids is null and f.entity_type = $2 and f.served_at is null and f.since_epoch <= s.epoch
+     where s.id = $1 and s.kind in ('full', 'fields') and s.project_ids is null
+       and f.entity_type = $2 and f.served_at is null and f.since_epoch <= s.epoch
        and not exists (select from understudy.scan_chunk c
          where c.scan_id = s.id and c.entity_type = $2 and c.state = 'open')
        and exists (select from understudy.scan_chunk c
-         where c.scan_id = s.id and c.entity_type = $2)`,
+         where c.scan_id = s.id and c.entity_type = $2 and (c.fields is null or f.field = any(c.fields)))`,
     [scanId, type],
   );
   if (rowCount !== null && rowCount > 0) await changeVersion(tx);
@@ -126,12 +127,12 @@ export async function serveNothing(tx: Queryable): Promise<void> {
   await changeVersion(tx);
 }
 
-/** What full scans under way will let be served once they are done. */
+/** What scans under way will let be served once they are done. */
 export async function fieldsUnderScan(q: Queryable): Promise<ReadonlySet<string>> {
   const { rows } = await q.query<{ name: string }>(
     `select distinct f.entity_type || '.' || f.field as name from understudy.followed_field f
-     join understudy.scan_chunk c on c.entity_type = f.entity_type 
-     join understudy.scan s on s.id = c.scan_id and s.kind = 'full' and s.project_ids is null
+     join understudy.scan_chunk c on c.entity_type = f.entity_type and (c.fields is null or f.field = any(c.fields))
+     join understudy.scan s on s.id = c.scan_id and s.kind in ('full', 'fields') and s.project_ids is null
        and s.finished_at is null and f.since_epoch <= s.epoch
      where f.served_at is null`,
   );

@@ -1,6 +1,9 @@
 import type { Queryable } from './database.ts';
 
-export type ScanKind = 'full' | 'interval' | 'span';
+/**
+ * `full`: every row of a type; `fields`: some fields of every row; `interval` and `span`: rows that changed in a time.
+ */
+export type ScanKind = 'full' | 'fields' | 'interval' | 'span';
 
 export interface ScanChunk {
   readonly id: number;
@@ -11,6 +14,8 @@ export interface ScanChunk {
   readonly toId: number;
   readonly since: Date | null;
   readonly until: Date | null;
+  /** Fields that are fetched; null: every one that is followed. */
+  readonly fields: readonly string[] | null;
   /** Only entities of these projects; null: all. */
   readonly projectIds: readonly number[] | null;
 }
@@ -25,6 +30,8 @@ export interface NewScan {
 
 export interface NewChunk {
   readonly type: string;
+  /** Fields to fetch, for a scan of fields. */
+  readonly fields?: readonly string[];
   readonly fromId: number;
   readonly toId: number;
 }
@@ -38,9 +45,9 @@ export async function createScan(tx: Queryable, scan: NewScan, chunks: readonly 
   );
   const id = Number(rows[0]?.id);
   await tx.query(
-    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id)
-     select $1, type, "fromId", "toId"
-     from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint)`,
+    `insert into understudy.scan_chunk (scan_id, entity_type, from_id, to_id, fields)
+     select $1, type, "fromId", "toId", fields
+     from jsonb_to_recordset($2::jsonb) as r(type text, "fromId" bigint, "toId" bigint, fields text[])`,
     [id, JSON.stringify(chunks)],
   );
   return id;
@@ -55,11 +62,12 @@ interface ChunkRow {
   readonly to_id: string;
   readonly since: Date | null;
   readonly until: Date | null;
+  readonly fields: readonly string[] | null;
   readonly project_ids: readonly string[] | null;
 }
 
 const CHUNK_COLUMNS =
-  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, s.project_ids';
+  'c.id, c.scan_id, s.kind, c.entity_type, c.from_id, c.to_id, s.since, s.until, c.fields, s.project_ids';
 
 function chunkFrom(row: ChunkRow): ScanChunk {
   return {
@@ -71,6 +79,7 @@ function chunkFrom(row: ChunkRow): ScanChunk {
     toId: Number(row.to_id),
     since: row.since,
     until: row.until,
+    fields: row.fields,
     projectIds: row.project_ids?.map(Number) ?? null,
   };
 }
@@ -116,7 +125,7 @@ export async function openChunks(q: Queryable, limit: number): Promise<readonly 
   const { rows } = await q.query<ChunkRow>(
     `select ${CHUNK_COLUMNS} from understudy.scan_chunk c join understudy.scan s on s.id = c.scan_id
      where c.state = 'open' and (c.claimed_until is null or c.claimed_until < now())
-     order by s.kind = 'full', c.attempts >= ${POISON_ATTEMPTS}, c.id limit $1`,
+     order by s.kind in ('full', 'fields'), c.attempts >= ${POISON_ATTEMPTS}, c.id limit $1`,
     [limit],
   );
   return rows.map(chunkFrom);

@@ -55,9 +55,9 @@ await runReplicaService('scanner', async (service) => {
     await keepGenerations(db, config.schema.retiredKeepMs, log);
     if (work.paused) return PLAN_MS;
     const planned = await onReplica(replicas.current, (replica) => planDue(replica, config.scanner));
-    if (planned !== null) {
-      metrics.countPlanned(planned);
-      log.info({ kind: planned }, 'a scan begins');
+    for (const kind of planned) {
+      metrics.countPlanned(kind);
+      log.info({ kind }, 'a scan begins');
     }
     await enqueueChunks(queue, await openChunks(pool, CHUNKS_AT_ONCE));
     return PLAN_MS;

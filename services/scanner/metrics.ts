@@ -1,7 +1,7 @@
 import type { ScanKind } from '@understudy/store/scans';
 import { Counter, type Registry } from 'prom-client';
 
-const KINDS = ['full', 'interval', 'span'] as const satisfies readonly ScanKind[];
+const KINDS = ['full', 'fields', 'interval', 'span'] as const satisfies readonly ScanKind[];
 
 export interface ScannerMetrics {
   countPage(kind: ScanKind, rows: number): void;

@@ -1,9 +1,11 @@
 import { unservedFields } from '@understudy/pipeline/advance-generation';
-import { planFullScan, planTimeScan } from '@understudy/pipeline/plan-scan';
+import { planFieldScan, planFullScan, planTimeScan } from '@understudy/pipeline/plan-scan';
 import type { Replica } from '@understudy/pipeline/replica';
-import { fieldsUnderScan } from '@understudy/store/followed-fields';
-import { hasOpenScan, lastScanAt } from '@understudy/store/scans';
+import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
+import { hasOpenScan, lastScanAt, type ScanKind } from '@understudy/store/scans';
 import { readWatermark } from '@understudy/store/watermark';
+
+const REASON = 'not scanned yet';
 
 export interface PlanOptions {
   readonly chunkSize: number;
@@ -12,33 +14,42 @@ export interface PlanOptions {
 }
 
 /**
- * Plans what is due: a full scan of what is followed and not served yet, as soon as the event log is followed (never
- * before: changes made during the scan must be heard of), and an interval scan from time to time.
+ * Plans what is due: a scan of what is followed and not served yet, as soon as the event log is followed (never before:
+ * changes made during the scan must be heard of), and an interval scan from time to time. Of types whose rows are all
+ * here only the fields that are new are scanned.
  * @returns what was planned.
  */
-export async function planDue(replica: Replica, options: PlanOptions): Promise<'full' | 'interval' | null> {
+export async function planDue(replica: Replica, options: PlanOptions): Promise<readonly ScanKind[]> {
   const { pool } = replica.db;
-  if ((await readWatermark(pool)) === null) return null;
-  const types = await typesToScan(replica);
-  if (types.length > 0) {
-    await planFullScan(replica, { types, chunkSize: options.chunkSize, reason: 'not scanned yet' });
-    return 'full';
-  }
-  if ((await hasOpenScan(pool, 'full')) || (await hasOpenScan(pool, 'interval'))) return null;
+  if ((await readWatermark(pool)) === null) return [];
+  const { types, fields } = await whatToScan(replica);
+  const how = { chunkSize: options.chunkSize, reason: REASON };
+  if (types.length > 0) await planFullScan(replica, { types, ...how });
+  if (fields.size > 0) await planFieldScan(replica, { fields, ...how });
+  if (types.length > 0 || fields.size > 0)
+    return [...(types.length > 0 ? ['full' as const] : []), ...(fields.size > 0 ? ['fields' as const] : [])];
+  if ((await hasOpenScan(pool, 'full')) || (await hasOpenScan(pool, 'interval'))) return [];
   const last = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
-  if (last !== null && Date.now() - last.getTime() < options.intervalMs) return null;
+  if (last !== null && Date.now() - last.getTime() < options.intervalMs) return [];
   const since = new Date((last ?? new Date(Date.now() - options.intervalMs)).getTime() - options.overlapMs);
   const all = [...replica.schema.types.keys()];
   await planTimeScan(replica, { kind: 'interval', types: all, since, reason: 'interval' });
-  return 'interval';
+  return ['interval'];
 }
 
-/** Types with fields that no scan under way will let be served. */
-async function typesToScan(replica: Replica): Promise<readonly string[]> {
+/** What no scan under way will let be served: types whose rows are not all here, and fields of those whose rows are. */
+async function whatToScan(
+  replica: Replica,
+): Promise<{ readonly types: readonly string[]; readonly fields: ReadonlyMap<string, readonly string[]> }> {
+  const types: string[] = [];
+  const fields = new Map<string, readonly string[]>();
   const unserved = await unservedFields(replica.db);
-  if (unserved.size === 0) return [];
-  const underScan = await fieldsUnderScan(replica.db.pool);
-  return [...unserved].flatMap(([type, fields]) =>
-    fields.some((field) => !underScan.has(`${type}.${field}`)) ? [type] : [],
-  );
+  const underScan = unserved.size === 0 ? new Set<string>() : await fieldsUnderScan(replica.db.pool);
+  for (const [type, ofType] of unserved) {
+    const due = ofType.filter((field) => !underScan.has(`${type}.${field}`));
+    if (due.length === 0) continue;
+    if (ofType.includes(ROWS)) types.push(type);
+    else fields.set(type, due);
+  }
+  return { types, fields };
 }

@@ -2,9 +2,11 @@ import { otherSides } from '@understudy/pipeline/other-sides';
 import { refreshEntities } from '@understudy/pipeline/refresh-entities';
 import { onReplica, originOf, type Replica } from '@understudy/pipeline/replica';
 import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
+import type { Database } from '@understudy/store/database';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { serveScanned } from '@understudy/store/followed-fields';
-import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import { type FetchedRows, fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import { mergePartial } from '@understudy/store/merge/partial';
 import { vanishedCandidates } from '@understudy/store/merge/vanished';
 import { requestRefresh } from '@understudy/store/refresh-requests';
 import { finishChunk, type ScanChunk } from '@understudy/store/scans';
@@ -23,7 +25,7 @@ const wireTime = (date: Date, seconds: -1 | 1): string =>
 function filtersOf(chunk: ScanChunk, table: EntityTable): FilterGroup | null {
   const conditions = [];
   // A type without updated_at gives no other way than to read all of it.
-  if (chunk.kind !== 'full' && table.fields.has('updated_at')) {
+  if ((chunk.kind === 'interval' || chunk.kind === 'span') && table.fields.has('updated_at')) {
     if (chunk.since !== null) conditions.push(leaf('updated_at', 'greater_than', wireTime(chunk.since, -1)));
     if (chunk.until !== null) conditions.push(leaf('updated_at', 'less_than', wireTime(chunk.until, 1)));
   }
@@ -43,8 +45,9 @@ export interface ScanOptions {
 }
 
 /**
- * Scans a chunk: alive and retired rows, page by page, merged as they come; in a full scan, rows of the replica that
- * the site did not show are asked for by id and removed if it does not have them. Doing it again does no harm.
+ * Scans a chunk: alive and retired rows, page by page, merged as they come. Where all rows of the range were asked for,
+ * those of the replica that the site did not show are fetched whole by id and removed if it does not have them: a scan of
+ * some fields removes nothing by itself. Doing it again does no harm.
  * @returns how many rows were read.
  */
 export function scanChunk(replica: Replica, chunk: ScanChunk, options: ScanOptions): Promise<number> {
@@ -52,13 +55,18 @@ export function scanChunk(replica: Replica, chunk: ScanChunk, options: ScanOptio
 }
 
 async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions): Promise<number> {
-  const { db, site, schema } = replica;
-  const cached = schema.types.get(chunk.type);
+  const { db, site } = replica;
+  const cached = replica.schema.types.get(chunk.type);
   if (cached === undefined) {
     await db.transaction((tx) => finishChunk(tx, chunk, 0));
     return 0;
   }
   const table = entityTable(cached);
+  const fields = chunk.fields === null ? null : fieldsOf(chunk.fields, table);
+  if (fields?.length === 0) {
+    await finish(db, chunk, 0);
+    return 0;
+  }
   const filters = filtersOf(chunk, table);
   const origin = originOf(replica, 'scan');
   const startTick = await nextTick(db.pool);
@@ -67,7 +75,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     let tick = await nextTick(db.pool);
     const request = {
       type: chunk.type,
-      fields: fetchedFields(table),
+      fields: fields ?? fetchedFields(table),
       fromId: chunk.fromId,
       toId: chunk.toId,
       returnOnly,
@@ -76,14 +84,9 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     };
     for await (const page of site.readAllById(request, { priority: 'scan' })) {
       const rows = page.results.map((row) => ({ row, active: returnOnly === 'active' }));
-      const readAt = tick;
-      await db.transaction(async (tx) => {
-        // A full scan reads both sides of every link.
-        const doubtful =
-          chunk.kind === 'full' ? [] : await otherSides(tx, schema, table, { tick: readAt, rows });
-        await mergeFetched(tx, table, { tick: readAt, siteTime: page.siteTime, rows, origin });
-        await requestRefresh(tx, doubtful);
-      });
+      const fetched = { tick, siteTime: page.siteTime, rows, origin };
+      if (fields === null) await mergeWhole(replica, chunk, table, fetched);
+      else await mergeFields(replica, table, fetched, fields);
       for (const { row } of rows) seenIds.push(row.id);
       await options.onPage(rows.length);
       // The generator sends the next request only when it is asked for the next page.
@@ -97,9 +100,44 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
       await refreshEntities(replica, chunk.type, gone.slice(at, at + VANISHED_PAGE), 'scan', 'scan');
     }
   }
-  await db.transaction(async (tx) => {
-    await finishChunk(tx, chunk, seenIds.length);
-    if (chunk.kind === 'full') await serveScanned(tx, chunk.scanId, chunk.type);
-  });
+  await finish(db, chunk, seenIds.length);
   return seenIds.length;
+}
+
+/** Those of the fields that are kept now: what is followed no longer is served by no scan that was planned before. */
+function fieldsOf(wanted: readonly string[], table: EntityTable): readonly string[] {
+  const kept = new Set(fetchedFields(table));
+  return wanted.filter((name) => kept.has(name));
+}
+
+async function mergeWhole(
+  { db, schema }: Replica,
+  { kind }: ScanChunk,
+  table: EntityTable,
+  fetched: FetchedRows,
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    // A full scan reads both sides of every link.
+    const doubtful = kind === 'full' ? [] : await otherSides(tx, schema, table, fetched);
+    await mergeFetched(tx, table, fetched);
+    await requestRefresh(tx, doubtful);
+  });
+}
+
+/** Merges some fields of rows; a row that is not here is fetched whole. */
+async function mergeFields(
+  replica: Replica,
+  table: EntityTable,
+  fetched: FetchedRows,
+  fields: readonly string[],
+): Promise<void> {
+  const missing = await replica.db.transaction((tx) => mergePartial(tx, table, { ...fetched, fields }));
+  await refreshEntities(replica, table.type, missing, 'scan', 'scan');
+}
+
+async function finish(db: Database, chunk: ScanChunk, rowCount: number): Promise<void> {
+  await db.transaction(async (tx) => {
+    await finishChunk(tx, chunk, rowCount);
+    if (chunk.kind === 'full' || chunk.kind === 'fields') await serveScanned(tx, chunk.scanId, chunk.type);
+  });
 }

@@ -3,6 +3,7 @@ import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
 import { EventLogEntryView } from './event-log-entry.ts';
+import { FieldScans } from './field-scans.ts';
 import { Generations } from './generations.ts';
 import { Reprocess } from './reprocess.ts';
 import { RequestBudgetTables } from './request-budget.ts';
@@ -25,4 +26,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-audits', class: Audits },
   { name: '2026-11-event-log-entry', class: EventLogEntryView },
   { name: '2026-11-request-budget', class: RequestBudgetTables },
+  { name: '2026-11-field-scans', class: FieldScans },
 ];

@@ -101,9 +101,11 @@ export async function rescan(parts: CommandParts, id: number): Promise<void> {
   tell(parts, 'rescan', id, `generation ${id} is ready: all it keeps has been scanned`);
 }
 
-/** How far the full scans are, of all types together. */
+/** How far the scans of what is new are, of all types together. */
 function scanText(scans: StatusReport['scans']): string {
-  const full = scans.filter((one) => one.kind === 'full' && one.chunksDone < one.chunks);
+  const full = scans.filter(
+    ({ kind, chunksDone, chunks }) => (kind === 'full' || kind === 'fields') && chunksDone < chunks,
+  );
   const sum = (of: (scan: StatusReport['scans'][number]) => number): number =>
     full.reduce((total, one) => total + of(one), 0);
   return `${sum((one) => one.chunksDone)} of ${sum((one) => one.chunks)} chunks, ${sum((one) => one.rows)} rows`;
