@@ -5,9 +5,13 @@ import { fileURLToPath } from 'node:url';
 /** Runs every part, one after the other: two at once would measure each other. */
 const PARTS: readonly (readonly [script: string, ...args: string[]])[] = [
   ['reads.ts'],
+  ['hot.ts'],
+  ['pgbench.ts'],
   ['merge.ts'],
   ['replay.ts'],
   ['visibility.ts'],
+  // A studio ten times as large: its fill takes minutes.
+  ['reads.ts', '--times', '10', '--reads', 'q1,q2,q4', '--clients', '8'],
 ];
 
 for (const [script, ...args] of PARTS) {

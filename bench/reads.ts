@@ -19,6 +19,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '1,8,32' },
     reads: { type: 'string', default: 'q1,q2,q3,q4' },
     times: { type: 'string', default: '1' },
+    kept: { type: 'boolean', default: false },
   },
 });
 const AUTH = { script_name: 'pipeline', script_key: 'pipeline-key' };
@@ -39,7 +40,8 @@ const studio = studioOf(times);
 const wanted = values.reads.split(',');
 const measured = MEASURED_READS.filter((read) => wanted.includes(read.name));
 const studios = await openStudios(times);
-const reader = await studios.startReader();
+// Unless told otherwise every answer is made anew: what is measured is making it, not remembering it.
+const reader = await studios.startReader(values.kept ? {} : { UNDERSTUDY_READER_ANSWERS_BYTES: '0' });
 const bare = await studios.startBare();
 const load = await startLoadGenerator();
 const bareCpu = await cpuMeter(bare.pid, studios.plainUrl);

@@ -100,6 +100,7 @@ test('PostgreSQL ends what takes too long', async () => {
 test('a lost connection fails what was on its way and is replaced', async () => {
   const admin = new pg.Client({ connectionString: database.url });
   await admin.connect();
+  const { losses } = connections;
   const lost = assert.rejects(connections.texts(sleep, [0.9]));
   await until('the statement runs', async () => {
     const { rowCount } = await admin.query(
@@ -109,6 +110,7 @@ test('a lost connection fails what was on its way and is replaced', async () => 
     return rowCount !== 0;
   });
   await lost;
+  await until('it is counted', () => connections.losses > losses);
   await until('another connection answers', async () => (await connections.texts(series, [6, 6]))[0] === '6');
   await admin.end();
 });

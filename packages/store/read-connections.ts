@@ -6,6 +6,8 @@ import { TextQuery, type TextStatement } from './text-query.ts';
 export interface ReadConnections {
   /** Runs a statement. @returns the texts of its only column, row by row. @throws what PostgreSQL or the network says. */
   texts(statement: TextStatement, values: readonly unknown[]): Promise<readonly string[]>;
+  /** How many connections were lost so far: where one is lost, what was seen through it may be lost as well. */
+  readonly losses: number;
   close(): Promise<void>;
 }
 
@@ -65,6 +67,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
   const lanes = new Set<Lane>();
   const waiting: Waiting[] = [];
   let isFlushing = false;
+  let losses = 0;
   let isClosed = false;
   let failedAt = Number.NEGATIVE_INFINITY;
 
@@ -88,6 +91,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     lanes.add(lane);
     const lose = (error: unknown): void => {
       if (!lanes.delete(lane)) return;
+      losses += 1;
       if (!lane.isReady) failedAt = performance.now();
       // pg fails what was sent; what waits has nobody to wait for if this was the last.
       if (![...lanes].some((other) => other.isReady))
@@ -188,6 +192,9 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
   watch.unref();
 
   return {
+    get losses() {
+      return losses;
+    },
     texts: (statement, values) =>
       new Promise((resolve, reject) => {
         if (isClosed) {

@@ -1,5 +1,6 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { missingChangeMarks } from './change-marks.ts';
 import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
 import { type EntityTable, entitySchemas, entityTable, unquote } from './entity-tables.ts';
 import { underMigrationLock } from './migrate.ts';
@@ -107,5 +108,7 @@ export async function syncEntityTables(
       const beside = tables.has(table) ? 'concurrently ' : '';
       await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
     }
+    const marks = await missingChangeMarks(db.pool, [...schema.types.values()].map(entityTable));
+    for (const statement of marks) await runBriefly(db, statement);
   });
 }

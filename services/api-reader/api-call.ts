@@ -33,6 +33,6 @@ export const JSON_HEADERS: Readonly<Record<string, string>> = {
 };
 
 /** An answer made of JSON text. */
-export function jsonAnswer(source: Answer['source'], reason: string | null, text: string): Answer {
+export function jsonAnswer(source: Answer['source'], reason: string | null, text: string | Buffer): Answer {
   return { source, reason, statusCode: 200, headers: JSON_HEADERS, body: text };
 }

@@ -24,6 +24,7 @@ const BAD_REQUEST = 400;
 const FORBIDDEN = 403;
 const NOT_FOUND = 404;
 const TOO_SLOW = 408;
+const CONTENT_TOO_LARGE = 413;
 const UNAVAILABLE = 503;
 
 /** A body that is not a request of the JSON API; nothing is sent to the site. */
@@ -33,6 +34,14 @@ export const badEnvelope = (why: string): ReaderError =>
 /** A body that hardly moves; its connection ends with it. */
 export const bodyTooSlow = (): ReaderError =>
   new ReaderError('Understudy: the request came too slowly', TOO_SLOW, FAULT_CODES.request);
+
+/** A body that is larger than any client's; it is not read. */
+export const bodyTooLarge = (limitBytes: number): ReaderError =>
+  new ReaderError(
+    `Understudy: the body is larger than ${limitBytes} bytes`,
+    CONTENT_TOO_LARGE,
+    FAULT_CODES.request,
+  );
 
 /** A host that the reader does not lead to. It names no host: what was asked may be hostile. */
 export const siteNotAllowed = (): ReaderError =>

@@ -1,10 +1,12 @@
 import type { Replica } from '@understudy/pipeline/replica';
 import type { PassThrough } from '@understudy/query/pass-through';
 import type { Logger } from '@understudy/runtime/logging';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { ReadConnections } from '@understudy/store/read-connections';
 import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { ReaderError } from './errors.ts';
+import type { KeptAnswers } from './kept-answers.ts';
 import type { MediaLinks } from './media-links.ts';
 import { passThrough } from './pass-through.ts';
 import type { RefreshDebt } from './refresh-debt.ts';
@@ -16,6 +18,8 @@ export interface LocalParts {
   /** Null until it is prepared. */
   readonly replica: () => Replica | null;
   readonly statements: ReadConnections;
+  /** Kept answers of a schema; those of any other are forgotten. */
+  readonly answersOf: (schema: CachedSchema) => KeptAnswers;
   readonly watch: ReplicaWatch;
   readonly credentials: Credentials;
   readonly upstream: Upstream;
@@ -29,7 +33,7 @@ export interface LocalParts {
 }
 
 /** Makes the text of a reply, or finds while at it that only the site can. */
-export type RunLocally = () => Promise<string | PassThrough>;
+export type RunLocally = () => Promise<string | Buffer | PassThrough>;
 
 /** Says how a call is answered from the replica, or why it is not. Changes nothing. */
 export type PrepareLocally = (replica: Replica, state: ReplicaState) => RunLocally | PassThrough;
@@ -87,7 +91,7 @@ async function fromReplica(
   call: ApiCall,
   reason: string | null,
 ): Promise<Answer> {
-  let text: string | PassThrough;
+  let text: string | Buffer | PassThrough;
   try {
     text = await run();
   } catch (error) {
@@ -98,7 +102,8 @@ async function fromReplica(
     );
     return passThrough(parts.upstream, call, 'replica-failed');
   }
-  if (typeof text !== 'string') return passThrough(parts.upstream, call, reasonWord(text));
+  if (typeof text !== 'string' && !Buffer.isBuffer(text))
+    return passThrough(parts.upstream, call, reasonWord(text));
   return jsonAnswer('replica', reason, text);
 }
 

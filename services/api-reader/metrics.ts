@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { KeptAnswers } from './kept-answers.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 
 /** One answered call, as it is counted. */
@@ -48,7 +49,7 @@ interface Children {
 }
 
 /** What the reader tells Prometheus. Reasons are few words by design, so that they can be labels. */
-export function createMetrics(watch: ReplicaWatch): ReaderMetrics {
+export function createMetrics(watch: ReplicaWatch, answers: Pick<KeptAnswers, 'given'>): ReaderMetrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const calls = new Counter({
@@ -63,6 +64,14 @@ export function createMetrics(watch: ReplicaWatch): ReaderMetrics {
     labelNames: ['method', 'source'],
     buckets: BUCKETS_S,
     registers: [registry],
+  });
+  new Gauge({
+    name: 'understudy_reader_kept_answers_given',
+    help: 'Calls answered from memory, after a look that found nothing changed',
+    registers: [registry],
+    collect() {
+      this.set(answers.given);
+    },
   });
   new Gauge({
     name: 'understudy_reader_lag_seconds',

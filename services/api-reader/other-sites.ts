@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { apiRoute } from './api.ts';
+import type { ApiParts } from './api.ts';
 import { noSuchPage, siteNotAllowed } from './errors.ts';
 import { media } from './media.ts';
-import { API_PATH, passThrough } from './pass-through.ts';
-import type { ReplicaWatch } from './replica-state.ts';
+import { passThrough } from './pass-through.ts';
 import type { Upstream } from './upstream.ts';
 
 export interface OtherSitesParts {
@@ -11,8 +10,6 @@ export interface OtherSitesParts {
   readonly addressOf: (host: string) => string | null;
   /** Opens connections to an allowed site. */
   readonly upstreamTo: (address: string) => Upstream;
-  readonly bodyLimitBytes: number;
-  readonly watch: ReplicaWatch;
 }
 
 /** In front of the path of a request for another site than the replicated one (`localPath`). */
@@ -22,16 +19,19 @@ const FOUND = 302;
 /**
  * Requests for other allowed sites: the JSON API, files and the REST API are passed on to the site that is named, and
  * nothing of them is kept; pages of the web application lead to it. Whatever names a site that is not allowed is refused.
+ * @returns what passes calls of the JSON API on; they come by its endpoint.
  */
-export function otherSites(app: FastifyInstance, parts: OtherSitesParts): void {
+export function otherSites(app: FastifyInstance, parts: OtherSitesParts): ApiParts['answerElsewhere'] {
   const upstreams = new Map<string, Upstream>();
-  const addressFor = (request: FastifyRequest): string => {
-    const address = parts.addressOf((request.params as { readonly site: string }).site);
+  const addressOf = (site: string): string => {
+    const address = parts.addressOf(site);
     if (address === null) throw siteNotAllowed();
     return address;
   };
-  const upstreamOf = (request: FastifyRequest): Upstream => {
-    const address = addressFor(request);
+  const siteOf = (request: FastifyRequest): string => (request.params as { readonly site: string }).site;
+  const addressFor = (request: FastifyRequest): string => addressOf(siteOf(request));
+  const upstreamTo = (site: string): Upstream => {
+    const address = addressOf(site);
     const known = upstreams.get(address) ?? parts.upstreamTo(address);
     upstreams.set(address, known);
     return known;
@@ -46,13 +46,7 @@ export function otherSites(app: FastifyInstance, parts: OtherSitesParts): void {
     });
     others.removeAllContentTypeParsers();
     others.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-    apiRoute(others, {
-      url: `${PREFIX}${API_PATH}`,
-      bodyLimitBytes: parts.bodyLimitBytes,
-      watch: parts.watch,
-      answer: (call, request) => passThrough(upstreamOf(request), call, 'other-site'),
-    });
-    media(others, { upstreamOf, settling: null, prefix: PREFIX });
+    media(others, { upstreamOf: (request) => upstreamTo(siteOf(request)), settling: null, prefix: PREFIX });
     others.route({
       method: ['GET', 'HEAD'],
       url: `${PREFIX}/*`,
@@ -68,4 +62,5 @@ export function otherSites(app: FastifyInstance, parts: OtherSitesParts): void {
       },
     });
   });
+  return async (site, call) => passThrough(upstreamTo(site), call, 'other-site');
 }

@@ -2,6 +2,7 @@ import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy
 import { passingThrough } from '@understudy/query/pass-through';
 import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { marksOf } from '@understudy/store/change-marks';
 import type { ReadConnections } from '@understudy/store/read-connections';
 import type { Answer, ApiCall } from './api-call.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
@@ -15,10 +16,16 @@ import { queryContext } from './replica-state.ts';
 export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   return answerLocally(parts, call, (_replica, state) => {
     const context = queryContext(state);
-    const read = compileRead(call.envelope.payload, context);
+    const { payload } = call.envelope;
+    const read = compileRead(payload, context);
     if ('passThrough' in read) return read;
-    const images = imagesOf(call.envelope.payload, read.type, context.schema);
-    if (images.fields.length === 0) return async () => (await runRead(parts.statements, read)).text;
+    const images = imagesOf(payload, read.type, context.schema);
+    if (images.fields.length === 0)
+      return () =>
+        parts.answersOf(context.schema).answer(JSON.stringify(payload), async () => ({
+          text: (await runRead(parts.statements, read)).text,
+          marks: read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`),
+        }));
     // Clients of old sites get numbers instead of addresses (protocol §3.1).
     if (!images.asAddresses) return passingThrough('image numbers');
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;

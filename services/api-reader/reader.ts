@@ -12,15 +12,18 @@ import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
 import { siteBudget } from '@understudy/runtime/site-budget';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { createSiteClient } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
 import { openReadConnections } from '@understudy/store/read-connections';
 import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
+import { createChangeWatch } from './change-watch.ts';
 import { createCredentials } from './credentials.ts';
 import { answerEventRead, isEventRead } from './event-reads.ts';
 import { createInfoMirror } from './info.ts';
+import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
 import type { LocalParts } from './local-answer.ts';
 import { createMediaLinks } from './media-links.ts';
 import { createMetrics } from './metrics.ts';
@@ -124,9 +127,25 @@ export async function startReader(
   const mediaLinks = createMediaLinks(config.site.scriptKey);
   const { publicUrl, mediaFolder, mediaBytes } = config.reader;
   const cache = mediaFolder === '' ? null : await openThumbnailCache(mediaFolder, mediaBytes, log);
+  // A connection of its own: it lives as long as what was seen through it can be relied upon.
+  const looks = openReadConnections({
+    url: config.database.url,
+    size: 1,
+    applicationName: `${SERVICE} changes`,
+    timeoutMs: QUERY_TIMEOUT_MS,
+  });
+  const changes = createChangeWatch(looks, db.pool, log);
+  const answers = createKeptAnswers(changes, config.reader.answersBytes);
+  let answersFor: CachedSchema | null = null;
+  const answersOf = (schema: CachedSchema): KeptAnswers => {
+    if (answersFor !== schema) answers.clear();
+    answersFor = schema;
+    return answers;
+  };
   const local: LocalParts = {
     replica,
     statements,
+    answersOf,
     watch,
     credentials,
     upstream,
@@ -139,7 +158,7 @@ export async function startReader(
   };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
-  const metrics = createMetrics(watch);
+  const metrics = createMetrics(watch, answers);
   const shadows = createShadowReads({
     share: config.audit.shadowShare,
     site: asker,
@@ -205,6 +224,7 @@ export async function startReader(
     run: async (signal) => {
       const work = Promise.all([
         watch.run(signal),
+        changes.run(signal),
         info.run(signal),
         debt.run(replica, signal),
         beat(db.pool, SERVICE, { signal, log, state: () => whyNotReady() ?? 'serving' }),
@@ -236,7 +256,7 @@ export async function startReader(
         await app.close();
         await shadows.close();
         await Promise.all([upstream.close(), site.close(), asker.close()]);
-        await statements.close();
+        await Promise.all([statements.close(), looks.close()]);
         await budget.close();
         await db.close();
       }

@@ -85,7 +85,8 @@ export function createShadowReads(parts: {
       if (share === 0 || answer.source !== 'replica' || answer.reason !== null) return;
       if (Math.random() >= share) return;
       const replica = parts.replica();
-      const { body } = answer;
+      // Kept answers are bytes; what is kept is what is most worth comparing.
+      const body = Buffer.isBuffer(answer.body) ? answer.body.toString('utf8') : answer.body;
       if (replica === null || typeof body !== 'string' || body.length > TEXT_MAX) return;
       if (underWay.size >= AT_ONCE) {
         shadows.inc({ outcome: 'skipped' });

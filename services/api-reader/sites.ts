@@ -40,7 +40,7 @@ export function allowedSites(siteUrl: string, more: readonly string[]): Sites {
 }
 
 /** How a site is named in front of a path: `/next=site.example.com/api3/json`. */
-const NEXT = '/next=';
+export const NEXT = '/next=';
 /** Names no site, so what is asked of it is refused. */
 const NOWHERE = `${NEXT}-`;
 

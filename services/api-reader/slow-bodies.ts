@@ -17,6 +17,12 @@ interface Stretch {
   isSuspect: boolean;
 }
 
+/** Is told when the body of a request begins to come, and when it has come or nobody waits for it any more. */
+export interface BodyWatch {
+  begins(raw: IncomingMessage): void;
+  ends(raw: IncomingMessage): void;
+}
+
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
@@ -27,19 +33,25 @@ const isHeldBack = (raw: IncomingMessage): boolean => raw.readableLength >= raw.
  * Gives up requests whose bodies hardly move, so that nobody can hold connections and memory with a few bytes now and
  * then. How long a body takes as a whole does not matter: an upload of any size goes on as long as it moves.
  * @param stretchMs for how long it must bring less than 1 kB a second.
+ * @returns the watch over them, to be told of requests that do not come by the app's routes.
  */
-export function refuseSlowBodies(app: FastifyInstance, stretchMs: number): void {
+export function refuseSlowBodies(app: FastifyInstance, stretchMs: number): BodyWatch {
   const coming = new Map<IncomingMessage, Stretch>();
   const bytesMin = (BYTES_A_SECOND_MIN * stretchMs) / 1_000;
+  const bodies: BodyWatch = {
+    begins: (raw) => {
+      if (hasBody(raw))
+        coming.set(raw, { raw, since: performance.now(), bytes: raw.socket.bytesRead, isSuspect: false });
+    },
+    ends: (raw) => coming.delete(raw),
+  };
 
   app.addHook('onRequest', (request, _reply, done) => {
-    const { raw } = request;
-    if (hasBody(raw))
-      coming.set(raw, { raw, since: performance.now(), bytes: raw.socket.bytesRead, isSuspect: false });
+    bodies.begins(request.raw);
     done();
   });
   app.addHook('onResponse', (request, _reply, done) => {
-    coming.delete(request.raw);
+    bodies.ends(request.raw);
     done();
   });
 
@@ -65,6 +77,7 @@ export function refuseSlowBodies(app: FastifyInstance, stretchMs: number): void 
   };
   const looking = setInterval(look, Math.min(LOOK_MS_MAX, stretchMs / LOOKS)).unref();
   app.addHook('onClose', async () => clearInterval(looking));
+  return bodies;
 }
 
 /** Says why, past whoever waits for the rest of the body, and ends the connection. */

@@ -141,6 +141,11 @@ export const SECTIONS = {
   reader: {
     host: text('127.0.0.1', 'address that the reader listens on'),
     port: integer(8010, PORT, 'port that the reader listens on'),
+    answersBytes: integer(
+      32_000_000,
+      { min: 0, max: Number.MAX_SAFE_INTEGER },
+      'memory for answers that are asked for again and again; 0: none are kept',
+    ),
     maxLagMs: integer(60_000, { min: 0, max: 30 * DAY }, 'staleness above which reads pass through'),
     generation: integer(
       0,

@@ -1,4 +1,5 @@
 import { Audits } from './audits.ts';
+import { ChangeMarks } from './change-marks.ts';
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
@@ -27,4 +28,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-event-log-entry', class: EventLogEntryView },
   { name: '2026-11-request-budget', class: RequestBudgetTables },
   { name: '2026-11-field-scans', class: FieldScans },
+  { name: '2026-11-change-marks', class: ChangeMarks },
 ];

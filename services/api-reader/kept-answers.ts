@@ -1,0 +1,146 @@
+import type { ChangeWatch } from './change-watch.ts';
+
+/** What an answer is made of. */
+export interface Made {
+  readonly text: string;
+  /** Tables that it was read from; null for an answer that must not be kept. */
+  readonly marks: readonly string[] | null;
+}
+
+/**
+ * Keeps answers that are asked for again and again, and never gives a stale one: before a kept answer is given, a look
+ * that begins after the request came must find that nothing it was made of has been changed since it was made. The look
+ * is shared by all who wait at that moment, so that many clients cost one short statement.
+ */
+export interface KeptAnswers {
+  /** How many kept answers were given so far. */
+  readonly given: number;
+  /** @returns the answer of the moment to a question: kept, or made now by `make`. */
+  answer(question: string, make: () => Promise<Made>): Promise<string | Buffer>;
+  /** Forgets everything: another schema is served. */
+  clear(): void;
+}
+
+interface Kept {
+  readonly body: Buffer;
+  readonly marks: readonly string[];
+  /** The last look that had ended when it began to be read: the answer sees all that this look saw. */
+  readonly seen: number;
+}
+
+/** One that is being made. */
+interface Making {
+  /** The last look that had ended when it began. */
+  readonly seen: number;
+  readonly made: Promise<string>;
+}
+
+/** Questions of which it is remembered that they were asked once; only what is asked again is kept. */
+const ASKED_MAX = 5_000;
+/** No answer takes more than this share of the memory. */
+const SHARE_MAX = 8;
+/** About what an answer takes besides its own bytes. */
+const OVERHEAD_BYTES = 500;
+
+/** @param bytesMax memory for kept answers; 0: none is kept. */
+export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptAnswers {
+  const kept = new Map<string, Kept>();
+  const asked = new Set<string>();
+  const making = new Map<string, Making>();
+  let bytes = 0;
+  let given = 0;
+  /** Counts what was cleared: what began before is neither kept nor shared after. */
+  let epoch = 0;
+
+  const sizeOf = (question: string, { body }: Kept): number =>
+    2 * question.length + body.length + OVERHEAD_BYTES;
+
+  const forget = (question: string): void => {
+    const known = kept.get(question);
+    if (known === undefined) return;
+    bytes -= sizeOf(question, known);
+    kept.delete(question);
+  };
+
+  const keep = (question: string, answer: Kept): void => {
+    forget(question);
+    const size = sizeOf(question, answer);
+    if (size > bytesMax / SHARE_MAX) return;
+    kept.set(question, answer);
+    bytes += size;
+    for (const oldest of kept.keys()) {
+      if (bytes <= bytesMax) return;
+      forget(oldest);
+    }
+  };
+
+  const isWorthKeeping = (question: string): boolean => {
+    if (kept.has(question) || asked.delete(question)) return true;
+    if (asked.size >= ASKED_MAX) asked.clear();
+    asked.add(question);
+    return false;
+  };
+
+  const makeNow = async (question: string, make: () => Promise<Made>): Promise<string> => {
+    const { seen } = changes;
+    const began = epoch;
+    const isWanted = isWorthKeeping(question);
+    const { text, marks } = await make();
+    // Without a look that came before it, nobody could tell what was changed since.
+    if (isWanted && marks !== null && seen > 0 && began === epoch && changes.covers(marks))
+      keep(question, { body: Buffer.from(text), marks, seen });
+    return text;
+  };
+
+  const look = async (): Promise<number | null> => {
+    try {
+      return await changes.look();
+    } catch {
+      return null;
+    }
+  };
+
+  return {
+    get given() {
+      return given;
+    },
+    clear: () => {
+      epoch += 1;
+      changes.reset();
+      kept.clear();
+      making.clear();
+      bytes = 0;
+    },
+    answer: async (question, make) => {
+      if (bytesMax === 0) return (await make()).text;
+      const known = kept.get(question);
+      // The first look is for those who ask again.
+      if (known === undefined) {
+        if (changes.seen === 0 && asked.has(question)) await look();
+        return makeNow(question, make);
+      }
+      const number = await look();
+      // Nobody can tell what has changed: made anew, it is right, and if PostgreSQL is away that is found out.
+      if (number === null) return makeNow(question, make);
+      // It may have been made anew while the look was under way; that is at least as good.
+      const current = kept.get(question) ?? known;
+      if (!changes.isChangedSince(current.marks, current.seen)) {
+        // The one that was asked for longest ago is forgotten first.
+        if (kept.delete(question)) kept.set(question, current);
+        given += 1;
+        return current.body;
+      }
+      // Whoever waited for the same look may share what was begun after it.
+      const other = making.get(question);
+      if (other !== undefined && other.seen >= number) return other.made;
+      const made = makeNow(question, make);
+      const mine: Making = { seen: changes.seen, made };
+      making.set(question, mine);
+      try {
+        return await made;
+      } finally {
+        if (making.get(question) === mine) making.delete(question);
+      }
+    },
+  };
+}
