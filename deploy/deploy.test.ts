@@ -3,7 +3,7 @@ import { globSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { allKeys, environmentName } from '@understudy/runtime/config/load';
-import { parseAllDocuments } from 'yaml';
+import { parse, parseAllDocuments } from 'yaml';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 const read = (path: string): string => readFileSync(`${root}${path}`, 'utf8');
@@ -47,8 +47,11 @@ test('every service has a Deployment that starts it, a PodDisruptionBudget and a
     manifest.kind === 'Deployment' ? (manifest.spec?.template?.spec?.containers?.[0]?.args ?? []) : [],
   );
   assert.deepEqual([...started].sort(), services.map((name) => `services/${name}/main.ts`).sort());
-  const kustomization = read('deploy/kubernetes/kustomization.yaml');
-  for (const name of services) assert.ok(kustomization.includes(`- ${name}.yaml`), name);
+  const { resources } = parse(read('deploy/kubernetes/kustomization.yaml')) as {
+    readonly resources: readonly string[];
+  };
+  for (const name of services) assert.ok(resources.includes(`${name}.yaml`), name);
+  assert.deepEqual([...new Set(resources)], resources, 'kustomize refuses what is there twice');
 });
 
 test('every service is in the systemd target', () => {
@@ -75,7 +78,7 @@ test('alerts and panels use metrics that the services export', () => {
   }
   assert.ok(exported.size > 10);
   const used = ['deploy/prometheus/understudy.rules.yaml', 'deploy/grafana/understudy.json'].flatMap((path) =>
-    [...read(path).matchAll(/understudy_\w+/g)].map(([name]) => name.replace(/_bucket$/, '')),
+    [...read(path).matchAll(/understudy_\w+/g)].map(([name]) => name.replace(/_(bucket|sum|count)$/, '')),
   );
   assert.deepEqual(
     [...new Set(used)].filter((name) => !exported.has(name)),

@@ -97,8 +97,17 @@ export async function retryParked(q: Queryable): Promise<number> {
 export async function heldFrom(q: Queryable): Promise<number | null> {
   const { rows } = await q.query<{ held: string }>({
     name: 'held-from',
-    text: `select coalesce((select min(id) from understudy.event_log), polled_through + 1) as held
+    text: `select greatest(held_from, coalesce((select min(id) from understudy.event_log), polled_through + 1)) as held
       from understudy.watermark`,
   });
   return rows[0] === undefined ? null : Number(rows[0].held);
+}
+
+/** A lock that is not had in this time is asked for again later: whoever reads the log waits behind it. */
+const LOCK_TIMEOUT_MS = 2_000;
+
+/** Forgets the whole log, however long it is. @throws the database's error when somebody reads it for too long. */
+export async function clearEventLog(tx: Queryable): Promise<void> {
+  await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+  await tx.query('truncate understudy.event_log');
 }

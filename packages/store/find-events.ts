@@ -58,10 +58,11 @@ function conditionsOf(search: EventSearch, params: unknown[]): string {
   }
   if (search.entity !== undefined) {
     const [type, id] = [add(search.entity.type), add(search.entity.id)];
-    // The link is gone once the entity is retired, meta stays; of a back-reference meta names the other side.
-    conditions.push(`((entry->'entity'->>'type' = ${type} and (entry->'entity'->>'id')::bigint = ${id})
-      or (entry->'meta'->>'entity_type' = ${type} and entry->'meta'->>'entity_id' = ${id}::text
-        and entry->'meta'->>'actual_attribute_changed' is null))`);
+    // The link is gone once the entity is retired, meta stays; of a back-reference meta names the other side. Written as
+    // the index `event_log_entity` is.
+    conditions.push(`coalesce(entry #>> '{entity,type}', entry #>> '{meta,entity_type}') = ${type}
+      and coalesce(entry #>> '{entity,id}', entry #>> '{meta,entity_id}') = ${id}::text
+      and (entry #>> '{entity,id}' is not null or entry #>> '{meta,actual_attribute_changed}' is null)`);
   }
   return conditions.join(' and ');
 }

@@ -2,8 +2,11 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { type Database, openDatabase } from './database.ts';
+import { heldFrom } from './event-log.ts';
+import { newestEvents } from './find-events.ts';
 import { migrate } from './migrate.ts';
 import { forgetEvents, forgetScans } from './retention.ts';
+import { initWatermark } from './watermark.ts';
 
 const DAY_MS = 86_400_000;
 const database = await createTestDatabase();
@@ -18,6 +21,7 @@ after(async () => {
 });
 
 test('old events that were applied are forgotten, batch by batch; what waits or is parked stays', async () => {
+  await initWatermark(db.pool, 10);
   await db.pool.query(
     `insert into understudy.event_log (id, tick, late, created_at, event_type, entry, state)
      select n, n, false, now() - make_interval(days => 10 - n), 'x', '{}',
@@ -32,6 +36,46 @@ test('old events that were applied are forgotten, batch by batch; what waits or 
   assert.equal(await forgetEvents(db.pool, 4.5 * DAY_MS, 2), 1);
   assert.equal(await forgetEvents(db.pool, 4.5 * DAY_MS, 2), 0);
   assert.deepEqual(await left(), [2, 3, 6, 7, 8, 9, 10]);
+  assert.equal(await heldFrom(db.pool), 6, 'what is parked below it is no part of an unbroken log');
+});
+
+test('what the log says of one entity is found by an index, also of one that is retired', async () => {
+  const event = (id: number, entry: object): readonly unknown[] => [id, JSON.stringify(entry)];
+  for (const [id, entry] of [
+    event(101, { entity: { type: 'Shot', id: 7, name: 'x' }, meta: { entity_type: 'Shot', entity_id: 7 } }),
+    event(102, { entity: null, meta: { entity_type: 'Shot', entity_id: 7 } }),
+    event(103, {
+      entity: null,
+      meta: { entity_type: 'Shot', entity_id: 7, actual_attribute_changed: 'Task.entity' },
+    }),
+    event(104, {
+      entity: { type: 'Shot', id: 7 },
+      meta: { entity_type: 'Task', entity_id: 9, actual_attribute_changed: 'Task.entity' },
+    }),
+    event(105, { entity: { type: 'Task', id: 7 }, meta: null }),
+  ])
+    await db.pool.query(
+      `insert into understudy.event_log (id, tick, late, created_at, event_type, entry, state)
+       values ($1, $1, false, now(), 'x', $2, 'applied')`,
+      [id, entry],
+    );
+  const found = await newestEvents(db.pool, { entity: { type: 'Shot', id: 7 }, limit: 10 });
+  assert.deepEqual(
+    found.map((event) => event.tick),
+    [101, 102, 104],
+  );
+  await db.pool.query(
+    `insert into understudy.event_log (id, tick, late, created_at, event_type, entry, state)
+     select 1000 + n, n, false, now(), 'x', jsonb_build_object('entity', jsonb_build_object('type', 'Shot', 'id', n)),
+       'applied' from generate_series(1, 20000) n`,
+  );
+  await db.pool.query('analyze understudy.event_log');
+  const { rows } = await db.pool.query<Record<'QUERY PLAN', string>>(
+    `explain select id from understudy.event_log
+     where coalesce(entry #>> '{entity,type}', entry #>> '{meta,entity_type}') = 'Shot'
+       and coalesce(entry #>> '{entity,id}', entry #>> '{meta,entity_id}') = '77' order by id desc limit 10`,
+  );
+  assert.match(rows.map((row) => row['QUERY PLAN']).join('\n'), /event_log_entity/);
 });
 
 test('old scans are forgotten with their chunks, but the last of each kind and those under way', async () => {

@@ -1,18 +1,25 @@
 import type { Queryable } from './database.ts';
 
 /**
- * Deletes events that are older than `keepMs` and were applied, the oldest first; those that wait or are parked stay.
+ * Deletes events that are older than `keepMs` and were applied, the oldest first; those that wait or are parked stay, and
+ * the log is no longer held without a hole below what was deleted.
  * @param limit rows of one statement, so that no lock is held for long. @returns how many were deleted.
  */
 export async function forgetEvents(q: Queryable, keepMs: number, limit: number): Promise<number> {
-  const { rowCount } = await q.query(
-    `delete from understudy.event_log where id in (
-       select id from understudy.event_log
-       where created_at < now() - make_interval(secs => $1::double precision / 1000) and state = 'applied'
-       order by created_at limit $2)`,
+  const { rows } = await q.query<{ n: string }>(
+    `with gone as (
+       delete from understudy.event_log where id in (
+         select id from understudy.event_log
+         where created_at < now() - make_interval(secs => $1::double precision / 1000) and state = 'applied'
+         order by created_at limit $2)
+       returning id),
+     held as (
+       update understudy.watermark set held_from = greatest(held_from, (select max(id) from gone) + 1)
+       where exists (select from gone))
+     select count(*) as n from gone`,
     [keepMs, limit],
   );
-  return rowCount ?? 0;
+  return Number(rows[0]?.n);
 }
 
 /** Deletes scans that ended longer ago than `keepMs`, but the last of each kind. @returns how many were deleted. */

@@ -43,7 +43,8 @@ export async function readWatermark(q: Queryable): Promise<Watermark | null> {
 export async function initWatermark(tx: Queryable, polledThrough: number): Promise<void> {
   await tx.query(
     `insert into understudy.watermark (polled_through) values ($1)
-     on conflict (single) do update set polled_through = excluded.polled_through, last_poll_at = null`,
+     on conflict (single) do update set polled_through = excluded.polled_through, last_poll_at = null,
+       held_from = 0`,
     [polledThrough],
   );
 }

@@ -1,5 +1,6 @@
 import type { Replica } from '@understudy/pipeline/replica';
 import { and, leaf } from '@understudy/site-client/filters';
+import { clearEventLog } from '@understudy/store/event-log';
 import { serveNothing } from '@understudy/store/followed-fields';
 import { initWatermark, readWatermark, replaceGaps } from '@understudy/store/watermark';
 
@@ -47,7 +48,7 @@ export async function ensureCheckpoint(replica: Replica): Promise<'first start' 
     // Whatever was served may have missed changes; a scan that began before this point has as well.
     await serveNothing(tx);
     await tx.query('delete from understudy.scan where finished_at is null');
-    if (watermark !== null) await tx.query(`delete from understudy.event_log`);
+    if (watermark !== null) await clearEventLog(tx);
   });
   return watermark === null ? 'first start' : 'log lost';
 }

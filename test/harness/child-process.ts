@@ -45,6 +45,12 @@ export class ProductProcess {
     this.#child = child;
   }
 
+  /** Sends a signal that does not end it, SIGSTOP for instance. */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.running) throw new Error(`${this.name} does not run`);
+    this.#child?.kill(signal);
+  }
+
   /** Sends a signal and waits for the end. @returns the exit code, null if a signal ended it. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#child;

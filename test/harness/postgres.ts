@@ -12,6 +12,10 @@ export interface TestServer {
   readonly url: string;
   /** Stops it at once and starts it again on the same data and port. */
   restart(): Promise<void>;
+  /** Stops it at once, as a crash does, until `resume`. */
+  halt(): Promise<void>;
+  /** Starts it again on the same data and port. */
+  resume(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -25,7 +29,13 @@ export async function startThrowAwayServer(): Promise<KeptServer> {
 /** The same, as tests use it. */
 export async function startTestServer(): Promise<TestServer> {
   const server = await startThrowAwayServer();
-  return { url: server.url, restart: () => server.restart(), stop: () => server.stop() };
+  return {
+    url: server.url,
+    restart: () => server.restart(),
+    halt: () => server.halt('immediate'),
+    resume: () => server.resume(),
+    stop: () => server.stop(),
+  };
 }
 
 let ownServer: Promise<TestServer> | undefined;

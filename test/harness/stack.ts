@@ -41,6 +41,13 @@ export interface Stack {
   /** One more instance of a service, not started yet; ended with the others. */
   another(name: ServiceName): ProductProcess;
   restartPostgres(): Promise<void>;
+  /** Has PostgreSQL crash, and stay away until `resumePostgres`. */
+  haltPostgres(): Promise<void>;
+  resumePostgres(): Promise<void>;
+  /** The Redis server, which keeps nothing when it ends; null if jobs are queued in PostgreSQL. */
+  readonly redis: ProductProcess | null;
+  /** What a service tells Prometheus. */
+  metrics(name: Exclude<ServiceName, 'sandbox-site'>): Promise<string>;
   /** Forgets every job: FLUSHALL of Redis, or the queue's tables emptied. */
   wipeQueue(): Promise<void>;
   /** Calls the JSON API at `url` as the pipeline's script. @throws the fault's message. */
@@ -51,7 +58,12 @@ export interface Stack {
   stop(): Promise<void>;
 }
 
-async function startRedis(): Promise<{ url: string; flush(): Promise<void>; stop(): Promise<void> }> {
+async function startRedis(): Promise<{
+  url: string;
+  server: ProductProcess;
+  flush(): Promise<void>;
+  stop(): Promise<void>;
+}> {
   const port = await freePort();
   const folder = await mkdtemp(join(tmpdir(), 'understudy-redis-'));
   const server = new ProductProcess(
@@ -68,6 +80,7 @@ async function startRedis(): Promise<{ url: string; flush(): Promise<void>; stop
   await client.ping();
   return {
     url: `redis://127.0.0.1:${port}`,
+    server,
     flush: async () => {
       await client.flushall();
     },
@@ -105,8 +118,12 @@ export async function startStack(options: {
     ...options.env,
   };
   const processes = new Map<ServiceName, ProductProcess>();
+  const healthPorts = new Map<ServiceName, number>();
   for (const name of SERVICES) {
-    processes.set(name, new ProductProcess(name, [process.execPath, `services/${name}/main.ts`], env));
+    const port = await freePort();
+    healthPorts.set(name, port);
+    const command = [process.execPath, `services/${name}/main.ts`];
+    processes.set(name, new ProductProcess(name, command, { ...env, UNDERSTUDY_HEALTH_PORT: String(port) }));
   }
   const siteUrl = `http://127.0.0.1:${sitePort}`;
   const readerUrl = `http://127.0.0.1:${readerPort}`;
@@ -132,6 +149,13 @@ export async function startStack(options: {
       return other;
     },
     restartPostgres: () => postgres.restart(),
+    haltPostgres: () => postgres.halt(),
+    resumePostgres: () => postgres.resume(),
+    redis: redis?.server ?? null,
+    metrics: async (name) => {
+      const url = name === 'api-reader' ? readerUrl : `http://127.0.0.1:${healthPorts.get(name)}`;
+      return (await fetch(`${url}/metrics`)).text();
+    },
     wipeQueue: async () => {
       if (redis !== undefined) return redis.flush();
       const { default: pg } = await import('pg');

@@ -14,6 +14,8 @@ interface StatusOptions {
 }
 
 const DEFAULT_WATCH_S = 1;
+/** Whoever asks once would rather wait than hear of a busy server that it is away. */
+const TIMEOUT_MS = 15_000;
 const CLEAR_SCREEN = '\u001B[2J\u001B[3J\u001B[H';
 const MARKS = { ok: '●', busy: '◐', warning: '▲', problem: '✖' } as const;
 
@@ -41,7 +43,7 @@ Examples:
       line.run(['database'], async (parts) => {
         const { config, json, signal } = parts;
         const database = await parts.database();
-        const watch = createStatusWatch(database.pool, parts.queues(), config.queue.url);
+        const watch = createStatusWatch(database.pool, parts.queues(), config.queue.url, TIMEOUT_MS);
         const everyMs = options.watch === undefined ? null : secondsOf(options.watch) * 1_000;
         for (;;) {
           const status = await watch.read();

@@ -1,7 +1,7 @@
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { endTree, killTree } from '../process-tree.ts';
-import { parseOrder, parseTask, type Report } from './orders.ts';
+import { type Order, parseOrder, parseTask, type Report } from './orders.ts';
 import { type PostgresServer, type StopMode, startServer } from './server.ts';
 
 /**
@@ -46,15 +46,16 @@ input.on('line', (line) => {
   const order = parseOrder(line);
   if (order.kind === 'guard') guarded.add(order.pid);
   else if (order.kind === 'immediate') mode = 'immediate';
-  else {
-    orders = orders.then(async () => {
-      await server.stop('fast');
-      server = await startServer(task);
-      watch(server);
-      report({ kind: 'ready', url: server.url });
-    });
-  }
+  else orders = orders.then(() => obey(order));
 });
+
+async function obey(order: Exclude<Order, { readonly kind: 'guard' | 'immediate' }>): Promise<void> {
+  if (order.kind !== 'resume') await server.stop(order.kind === 'halt' ? order.mode : 'fast');
+  if (order.kind === 'halt') return report({ kind: 'halted' });
+  server = await startServer(task);
+  watch(server);
+  report({ kind: 'ready', url: server.url });
+}
 
 try {
   server = await startServer(task);

@@ -13,6 +13,10 @@ export interface KeptServer {
   /** Puts a process, with all that it starts, under guard: it is ended when this process is gone. */
   guard(pid: number): void;
   restart(): Promise<void>;
+  /** Stops it, until `resume`. */
+  halt(mode: StopMode): Promise<void>;
+  /** Starts it again on the same data and port. */
+  resume(): Promise<void>;
   stop(mode?: StopMode): Promise<void>;
 }
 
@@ -31,9 +35,11 @@ export async function startKeptServer(options: ServerOptions): Promise<KeptServe
   child.stdin.write(`${JSON.stringify(options)}\n`);
   const ended = Promise.withResolvers<string>();
   let starting = Promise.withResolvers<string>();
+  let halted = Promise.withResolvers<void>();
   createInterface({ input: child.stdout }).on('line', (line) => {
     const report = parseReport(line);
     if (report.kind === 'ready') starting.resolve(report.url);
+    else if (report.kind === 'halted') halted.resolve();
     else if (report.kind === 'failed') starting.reject(new Error(report.message));
     else ended.resolve(report.message);
   });
@@ -47,16 +53,23 @@ export async function startKeptServer(options: ServerOptions): Promise<KeptServe
   const tell = (order: Order): void => {
     child.stdin.write(`${JSON.stringify(order)}\n`);
   };
+  const start = async (kind: 'restart' | 'resume'): Promise<void> => {
+    starting = Promise.withResolvers<string>();
+    tell({ kind });
+    await starting.promise;
+  };
   const url = await starting.promise;
   return {
     url,
     ended: ended.promise,
     guard: (pid) => tell({ kind: 'guard', pid }),
-    restart: async () => {
-      starting = Promise.withResolvers<string>();
-      tell({ kind: 'restart' });
-      await starting.promise;
+    restart: () => start('restart'),
+    halt: async (mode) => {
+      halted = Promise.withResolvers<void>();
+      tell({ kind: 'halt', mode });
+      await Promise.race([halted.promise, closed]);
     },
+    resume: () => start('resume'),
     stop: async (mode = 'fast') => {
       if (mode === 'immediate') tell({ kind: 'immediate' });
       child.stdin.end();

@@ -1,4 +1,4 @@
-import type { ServerOptions } from './server.ts';
+import type { ServerOptions, StopMode } from './server.ts';
 
 /** What the owner of a keeper tells it after its task, one JSON line each. The end of its input means: stop everything. */
 export type Order =
@@ -7,11 +7,17 @@ export type Order =
   /** The coming stop is to be immediate. */
   | { readonly kind: 'immediate' }
   /** PostgreSQL is stopped and started again on the same data. */
-  | { readonly kind: 'restart' };
+  | { readonly kind: 'restart' }
+  /** PostgreSQL is stopped, until `resume`. */
+  | { readonly kind: 'halt'; readonly mode: StopMode }
+  /** PostgreSQL is started again on the same data. */
+  | { readonly kind: 'resume' };
 
 /** What a keeper tells its owner. */
 export type Report =
   | { readonly kind: 'ready'; readonly url: string }
+  /** PostgreSQL was stopped as ordered. */
+  | { readonly kind: 'halted' }
   /** PostgreSQL could not be started. */
   | { readonly kind: 'failed'; readonly message: string }
   /** PostgreSQL ended by itself. */

@@ -11,7 +11,7 @@ const LONGEST_RETRY_MS = 1_000;
  * word. Longer than a worker's longest wait for a job, which BullMQ ends after ten seconds.
  */
 const SILENT_MS = 20_000;
-const ANSWER_MS = 3_000;
+const ANSWER_MS = 5_000;
 
 /** Queues over Redis. While it is away calls wait, and connections are made again by themselves. */
 export function overRedis(url: string): QueueOpener {

@@ -45,14 +45,26 @@ export interface StatusWatch {
   whyQueueAway(): Promise<string | null>;
 }
 
-/** @param queueUrl tells which backend it is; the address itself is not shown. */
-export function createStatusWatch(q: Queryable, queues: QueueBackend, queueUrl: string): StatusWatch {
+/**
+ * @param queueUrl tells which backend it is; the address itself is not shown.
+ * @param timeoutMs how long a server may take to answer before it counts as away.
+ */
+export function createStatusWatch(
+  q: Queryable,
+  queues: QueueBackend,
+  queueUrl: string,
+  timeoutMs?: number,
+): StatusWatch {
+  const patience = timeoutMs === undefined ? {} : { timeoutMs };
   const backend = /^rediss?:/.test(queueUrl) ? 'redis' : 'postgres';
-  const database = createLook(async () => ({
-    report: await readStatus(q),
-    generation: await readGenerationSummary(q),
-  }));
-  const queue = createLook(() => countQueuesPatiently(queues));
+  const database = createLook(
+    async () => ({
+      report: await readStatus(q),
+      generation: await readGenerationSummary(q),
+    }),
+    patience,
+  );
+  const queue = createLook(() => countQueuesPatiently(queues), patience);
   return {
     read: async () => {
       const [stored, counted] = await Promise.all([database(), queue()]);

@@ -4,6 +4,7 @@ import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
 import { DataUpdates } from './data-updates.ts';
 import { EventLogEntryView } from './event-log-entry.ts';
+import { EventLogUpkeep } from './event-log-upkeep.ts';
 import { FieldScans } from './field-scans.ts';
 import { Generations } from './generations.ts';
 import { Reprocess } from './reprocess.ts';
@@ -29,4 +30,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-request-budget', class: RequestBudgetTables },
   { name: '2026-11-field-scans', class: FieldScans },
   { name: '2026-11-change-marks', class: ChangeMarks },
+  { name: '2026-11-event-log-upkeep', class: EventLogUpkeep },
 ];
