@@ -20,6 +20,8 @@ const SWEEP_MS = 1_000;
 const FORGET_MS = 10 * 60_000;
 const FORGET_BATCH = 5_000;
 const SCHEMA_LOOK_MS = 500;
+/** The part of the interval that is left to others between two polls, however long they take. */
+const LEAST_PAUSE = 0.25;
 
 await runReplicaService('event-poller', async (service) => {
   const { db, databaseOptions, replicas, queues, registry, config, log, signal, work, onPoll, onAddField } =
@@ -89,7 +91,9 @@ await runReplicaService('event-poller', async (service) => {
       metrics.countPoll(polled, (performance.now() - startedAt) / 1_000);
       if (polled.expired.length > 0)
         log.warn({ gaps: polled.expired }, 'events never came; their time is scanned');
-      return polled.full ? 0 : poller.intervalMs;
+      // From the begin of one poll to the next, so that a slow site does not make the interval longer than it is said to be.
+      const tookMs = performance.now() - startedAt;
+      return polled.full ? 0 : Math.max(poller.intervalMs - tookMs, poller.intervalMs * LEAST_PAUSE);
     } catch (error) {
       metrics.countFailure();
       if (error instanceof LeaseLost) leading = null;

@@ -54,8 +54,11 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
   const { db, schema } = replica;
   const askedAt = new Date();
   const known = await openGaps(db.pool);
-  const late = await readMissing(replica, known);
-  const { entries: fresh, siteTime, more } = await readAbove(replica, polledThrough, options.batchSize);
+  // At once: both are asked past the same checkpoint, and a busy site always has gaps.
+  const [late, { entries: fresh, siteTime, more }] = await Promise.all([
+    readMissing(replica, known),
+    readAbove(replica, polledThrough, options.batchSize),
+  ]);
   const ofSchema = [...late, ...fresh].filter(isSchemaEvent).map((entry) => entry.id);
   if (ofSchema.length > 0) await options.onSchemaEvents(ofSchema);
   const now = Date.now();
