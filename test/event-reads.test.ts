@@ -15,7 +15,7 @@ import { storeEvents } from '@understudy/store/event-log';
 import { nextTicks } from '@understudy/store/tick';
 import { advancePolled, initWatermark } from '@understudy/store/watermark';
 import fc from 'fast-check';
-import { type Api, call, entitiesOf, readOf, sandboxSchemaText, startApi } from './api-rig.ts';
+import { type Api, call, entitiesOf, readOf, SCRIPT, sandboxSchemaText, startApi } from './api-rig.ts';
 import { answerOf, Shares } from './differential/compare.ts';
 import { type Payload, randomFilter, randomPath } from './differential/random-read.ts';
 import { type Studio, studioOf } from './differential/studio.ts';
@@ -232,4 +232,16 @@ test(`${RUNS} random reads of the event log, seed ${SEED}`, async () => {
     { numRuns: RUNS, seed: SEED },
   );
   shares.print('random reads of the event log');
+});
+
+test('what is attached to an entity shows in its list, and does not count as a change of it', async () => {
+  const above = await newestId(api.siteUrl);
+  const form = new FormData();
+  const upload = { ...SCRIPT, entity_type: 'Note', entity_id: '1', display_name: 'a.txt' };
+  for (const [name, value] of Object.entries(upload)) form.append(name, value);
+  form.append('file', new Blob(['text']), 'a.txt');
+  const answer = await fetch(`${api.siteUrl}/upload/upload_file`, { method: 'POST', body: form });
+  assert.match(await answer.text(), /^1/);
+  await follow(above);
+  await agree(readOf('Note', ['attachments', 'updated_at', 'updated_by'], [['id', 'is', 1]]));
 });

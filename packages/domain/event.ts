@@ -49,6 +49,8 @@ export type EventChange =
       readonly field: string;
       readonly added: readonly EntityLink[];
       readonly removed: readonly EntityLink[];
+      /** Whether it was another entity that changed, and this list with it: `updated_at` may not have moved. */
+      readonly isOtherSide: boolean;
     }
   | { readonly kind: 'retire'; readonly target: EntityRef }
   | { readonly kind: 'revive'; readonly target: EntityRef }

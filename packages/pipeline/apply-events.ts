@@ -163,7 +163,9 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
           ...(link.name === null ? {} : { name: link.name }),
         });
       }
-      planUpdated(replica, event, type, add);
+      // Whether it moved updated_at is not said.
+      if (change.isOtherSide) refresh('linked');
+      else planUpdated(replica, event, type, add);
       break;
     case 'set': {
       add({ kind: 'set', field: change.field, value: change.value });

@@ -16,6 +16,7 @@ const change = z.discriminatedUnion('kind', [
     field: z.string(),
     added: z.array(link),
     removed: z.array(link),
+    isOtherSide: z.boolean().default(false),
   }),
   z.object({ kind: z.literal('retire'), target: ref }),
   z.object({ kind: z.literal('revive'), target: ref }),

@@ -77,10 +77,9 @@ function backReference(entry: EventLogEntry, type: string, meta: Meta, schema: C
   if (target.type !== type || entry.attribute_name === null || added === null || removed === null) {
     return { kind: 'refresh', target, reason: 'back-reference in doubt' };
   }
-  // Whether it moved updated_at is not said, and no refresh of a kept list would tell.
   if (schema.types.get(type)?.fields.has(entry.attribute_name) !== true)
     return { kind: 'refresh', target, reason: 'the other side of a link is not kept' };
-  return { kind: 'links', target, field: entry.attribute_name, added, removed };
+  return { kind: 'links', target, field: entry.attribute_name, added, removed, isOtherSide: true };
 }
 
 function attributeChange(entry: EventLogEntry, target: EntityRef, meta: Meta, schema: CachedSchema): Meaning {
@@ -105,7 +104,7 @@ function attributeChange(entry: EventLogEntry, target: EntityRef, meta: Meta, sc
     if (added === null || removed === null)
       return { change: { kind: 'refresh', target, reason: 'links in doubt' }, touched };
     const both = [...added, ...removed].map(plain);
-    return { change: { kind: 'links', target, field, added, removed }, touched: both };
+    return { change: { kind: 'links', target, field, added, removed, isOtherSide: false }, touched: both };
   }
   if (!('new_value' in meta))
     return { change: { kind: 'refresh', target, reason: `no value of ${field}` }, touched };
