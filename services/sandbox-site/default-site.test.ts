@@ -41,4 +41,12 @@ test('the schema of a real site is loaded, seeded and served', { skip: !existsSy
   const [status] = await site.find('Shot', [['id', 'is', made.id]], ['sg_status_list']);
   assert.equal(status?.sg_status_list, 'wtg', 'the default of the schema');
   assert.ok((await site.events(from)).length > 1);
+  const storage = await site.create('LocalStorage', { code: 'new' });
+  const { uuid } = await site.first('LocalStorage', [['id', 'is', storage.id]], ['uuid']);
+  assert.match(String(uuid), /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  const person = await site.create('HumanUser', { name: 'One Name', login: 'one.name' });
+  const link = await site.first('HumanUser', [['id', 'is', person.id]], ['cached_display_name']);
+  assert.equal(link.cached_display_name, 'One Name');
+  const file = await site.create('Attachment', { display_name: 'with checkboxes whose default is 0' });
+  assert.ok(file.id > 0);
 });

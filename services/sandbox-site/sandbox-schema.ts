@@ -184,7 +184,10 @@ export function parseSandboxJson(text: string): SandboxSchema {
     const fields = [...siteFields.values()].flatMap((siteField) => {
       const { dataType, validTypes, validValues, unique, defaultValue } = siteField;
       if (!isDataTypeName(dataType)) return [];
-      const more = { validTypes, validValues, unique, defaultValue: defaultValue as Json };
+      // Old sites give 0 and 1 as the defaults of checkboxes.
+      const isNumber = dataType === 'checkbox' && typeof defaultValue === 'number';
+      const usual = (isNumber ? defaultValue !== 0 : defaultValue) as Json;
+      const more = { validTypes, validValues, unique, defaultValue: usual };
       return [field(siteField.name, dataType, more)];
     });
     types.set(name, entityType(name, fields));

@@ -142,7 +142,7 @@ export class SiteData {
   displayName(entity: Entity): string | null {
     const text = (name: string): string => String(entity.stored(name) ?? '');
     if (entity.type === 'HumanUser' || entity.type === 'ApiUser') {
-      return `${text('firstname')} ${text('lastname')}`.trim() || null;
+      return `${text('firstname')} ${text('lastname')}`.trim() || text('name') || null;
     }
     if (entity.type === 'Delivery') return `#${entity.id}: ${text('title')}`;
     const value = entity.stored(this.schema.get(entity.type)?.identifier ?? 'code');

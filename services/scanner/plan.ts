@@ -5,7 +5,7 @@ import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
 import { hasOpenScan, lastScanAt, type ScanKind } from '@understudy/store/scans';
 import { readWatermark } from '@understudy/store/watermark';
 
-const REASON = 'not scanned yet';
+const REASON = 'what had not been scanned';
 
 export interface PlanOptions {
   readonly chunkSize: number;

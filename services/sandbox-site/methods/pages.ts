@@ -7,7 +7,7 @@ export function exportPage(payload: unknown): never {
   const { format, page_id: page } = (payload ?? {}) as { format?: unknown; page_id?: unknown };
   if (format === undefined || format === null) throw badRequest("API export_page() 'format' missing");
   if (page === undefined || page === null) throw badRequest("API export_page() 'page_id' missing");
-  throw badData(`API export_page() Export for Page id=${String(page)} not available`);
+  throw badData(`Export for Page id=${String(page)} not available`);
 }
 
 /** `nav_expand`: the projects at the root, and nothing below. */

@@ -61,7 +61,8 @@ export function queryDisplayNameCache(_site: Site, caller: Caller, raw: unknown)
       if (terms.every((term) => where.includes(term))) found.push({ entity, name });
     }
   }
-  found.sort((a, b) => a.name.length - b.name.length || a.entity.id - b.entity.id);
+  // Where names are as long, in the order that the types were asked for.
+  found.sort((a, b) => a.name.length - b.name.length);
   const most = typeof max === 'number' ? max : RESULTS_DEFAULT;
   return { matches: found.slice(0, most).map(({ entity }) => match(view, entity)), terms };
 }
