@@ -97,6 +97,9 @@ export interface Studios {
   stop(): Promise<void>;
 }
 
+/** As the reader is started where it is deployed. */
+const READER_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=1024'];
+
 export const SCHEMA_FILE = `${ROOT}schema/default.yaml`;
 
 /** Fills both databases with a studio `times` as large as the standard one. */
@@ -124,7 +127,7 @@ export async function openStudios(times: number): Promise<Studios> {
     replicaUrl,
     plainUrl,
     siteUrl: site.url,
-    startReader: async (env = {}, nodeFlags = []) => {
+    startReader: async (env = {}, nodeFlags = READER_FLAGS) => {
       const port = await freePort();
       return startService(
         'api-reader',

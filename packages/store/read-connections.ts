@@ -52,10 +52,12 @@ interface Lane {
   /** When it last answered, or was given something while it was empty. */
   heardAt: number;
   readonly names: Set<string>;
+  /** What goes out with the present turn. */
+  readonly outbox: Buffer[];
 }
 
-const streamOf = (lane: Lane): Duplex =>
-  (lane.client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream;
+const streamOf = (client: pg.Client): Duplex =>
+  (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream;
 
 /**
  * Opens connections as they are needed. Statements go out in one write and come back in one read for all who ask at the
@@ -87,6 +89,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
       depth: 0,
       heardAt: performance.now(),
       names: new Set(),
+      outbox: [],
     };
     lanes.add(lane);
     const lose = (error: unknown): void => {
@@ -137,7 +140,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
   const flush = (): void => {
     isFlushing = false;
     const now = performance.now();
-    const corked = new Set<Lane>();
+    const used = new Set<Lane>();
     while (waiting.length > 0) {
       const lane = best(now);
       const isLate = isBehind(lane, now);
@@ -146,13 +149,14 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
       if (lane === null || (isLate && isOpening())) break;
       const next = waiting.shift();
       if (next === undefined) break;
-      if (!corked.has(lane)) {
-        corked.add(lane);
-        streamOf(lane).cork();
-      }
+      used.add(lane);
       send(lane, next, now);
     }
-    for (const lane of corked) streamOf(lane).uncork();
+    for (const { client, outbox } of used) {
+      const stream = streamOf(client);
+      if (stream.writable) stream.write(outbox.length === 1 ? outbox[0] : Buffer.concat(outbox));
+      outbox.length = 0;
+    }
   };
 
   const send = (lane: Lane, { statement, values, resolve, reject }: Waiting, now: number): void => {
@@ -160,7 +164,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     lane.depth += 1;
     lane.names.add(statement.name);
     if (lane.names.size >= STATEMENTS_MAX) lane.isRetired = true;
-    const query = new TextQuery(statement, values, (error, texts) => {
+    const query = new TextQuery(statement, values, lane.outbox, (error, texts) => {
       if (error === null) resolve(texts);
       else reject(error);
       answered(lane);
@@ -185,7 +189,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     for (const lane of lanes) {
       // PostgreSQL ends what takes too long; if not even that is heard of, the network is gone.
       if (lane.depth > 0 && lane.heardAt < silentSince)
-        streamOf(lane).destroy(new Error('PostgreSQL is silent'));
+        streamOf(lane.client).destroy(new Error('PostgreSQL is silent'));
     }
     if (waiting.length > 0) flush();
   }, WATCH_MS);
