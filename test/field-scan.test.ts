@@ -6,11 +6,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, test } from 'node:test';
-import { refreshDue } from '@understudy/applier/refresh';
-import { poll } from '@understudy/event-poller/poll';
 import { until } from '@understudy/harness/until';
 import { advanceGenerations, beginRescan } from '@understudy/pipeline/advance-generation';
-import { applyEvents } from '@understudy/pipeline/apply-events';
 import { moveGeneration } from '@understudy/pipeline/move-generation';
 import { type Replica, readReplica } from '@understudy/pipeline/replica';
 import { readSiteSchema } from '@understudy/pipeline/site-schema';
@@ -21,12 +18,9 @@ import { scanChunk } from '@understudy/scanner/scan-chunk';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
-import { unappliedEvents } from '@understudy/store/event-log';
-import { acquireLease } from '@understudy/store/lease';
-import { dueRefreshTypes } from '@understudy/store/refresh-requests';
 import { claimChunk, failChunk, openChunks } from '@understudy/store/scans';
-import { readWatermark } from '@understudy/store/watermark';
 import { type Api, call, readOf, startApi } from './api-rig.ts';
+import { followLog } from './follow-log.ts';
 
 /** What a new generation adds to a type that is kept already is scanned by itself: nothing else of it is read again. */
 const FIRST = `types:
@@ -110,26 +104,6 @@ describe('a scan of single fields', () => {
     return rows.map(({ id }) => Number(id));
   };
 
-  /** Polls, applies and refreshes until nothing waits, as the poller and the appliers do. */
-  async function follow(): Promise<void> {
-    const replica = await api.replica.renew();
-    const { pool } = replica.db;
-    const epoch = await acquireLease(pool, 'test', 'me', 60_000);
-    assert.ok(epoch !== null);
-    const lease = { name: 'test', holder: 'me', epoch };
-    const options = { batchSize: 500, gapTimeoutMs: 60_000, lease, onSchemaEvents: async () => {} };
-    for (let more = true; more; ) {
-      const through = (await readWatermark(pool))?.polledThrough ?? 0;
-      more = (await poll(replica, through, options)).full;
-    }
-    const stored = await unappliedEvents(pool, 0, 0, 10_000);
-    await applyEvents(
-      replica,
-      stored.map(({ entry }) => entry),
-    );
-    for (const type of await dueRefreshTypes(pool)) await refreshDue(replica, type, 100);
-  }
-
   /** One write to each of some shots on the site, in the fields that are scanned. */
   async function write(shots: readonly number[]): Promise<void> {
     for (const id of shots) {
@@ -167,7 +141,7 @@ describe('a scan of single fields', () => {
     const [retiredLater = 0, revivedLater = 0, missing = 0, ...written] = all;
     const [first = 0, last = 0] = [written[0], written.at(-1)];
     await call(api.siteUrl, 'delete', { type: 'Shot', id: revivedLater });
-    await follow();
+    await followLog(api.replica);
     const reading = await readSiteSchema({ db: api.replica.db, site, siteUrl }, { priority: 'poll' });
     const generation = await moveGeneration({
       db: api.replica.db,
@@ -181,7 +155,7 @@ describe('a scan of single fields', () => {
     await beginRescan(db, generation);
     // Heard of after the move and before the scan; the scan must not set it back, nor what comes during it.
     await write([first, last]);
-    await follow();
+    await followLog(api.replica);
     // A row that was lost here, and one that the site does not have.
     await db.pool.query('delete from site.shot where id = $1', [missing]);
     await db.pool.query('insert into site.shot (id, _active, _fetched_tick) values ($1, true, 1)', [NO_SHOT]);
@@ -200,7 +174,7 @@ describe('a scan of single fields', () => {
     const dies = async (): Promise<void> => {
       pages += 1;
       await write(written.slice(0, 3));
-      await follow();
+      await followLog(api.replica);
       if (pages === 2) throw new Error('killed');
     };
     const claimed = await claimChunk(db.pool, chunk.id, 1);
@@ -222,11 +196,11 @@ describe('a scan of single fields', () => {
       // Retired and revived while their pages have been read already, or are still to come.
       if (pages === 2) await call(api.siteUrl, 'delete', { type: 'Shot', id: retiredLater });
       if (pages === 3) await call(api.siteUrl, 'revive', { type: 'Shot', id: revivedLater });
-      if (pages % 2 === 0) await follow();
+      if (pages % 2 === 0) await followLog(api.replica);
     };
     await scanChunk(scanning, again, { pageSize: PAGE, onPage });
     assert.ok(pages > 3);
-    await follow();
+    await followLog(api.replica);
 
     const ofScan = reads.slice(planned).filter(({ isById }) => !isById);
     assert.ok(ofScan.length >= pages);

@@ -13,7 +13,7 @@ export class FieldNotAddable extends Error {
 
 function withField(schema: CachedSchema, typeName: string, field: CachedField): CachedSchema {
   const fields = new Map(schema.types.get(typeName)?.fields).set(field.name, field);
-  return { types: new Map(schema.types).set(typeName, { name: typeName, fields }) };
+  return { ...schema, types: new Map(schema.types).set(typeName, { name: typeName, fields }) };
 }
 
 /**

@@ -195,7 +195,11 @@ function planName(
     if (replica.schema.types.has(type)) refresh('its name is computed');
     return;
   }
-  if (field !== identifierField(type)) return;
+  if (field !== identifierField(type, replica.schema)) return;
+  if (typeof change.value !== 'string' && change.value !== null) {
+    if (replica.schema.types.has(type)) refresh('its name is made of something else than text');
+    return;
+  }
   const name = typeof change.value === 'string' ? change.value : null;
   plan.targets.push({ type, id, name, tick });
   if (replica.schema.types.get(type)?.fields.has('cached_display_name')) {

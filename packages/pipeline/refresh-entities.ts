@@ -2,7 +2,7 @@ import type { EntityRow } from '@understudy/domain/entity';
 import type { Priority } from '@understudy/site-client/budget';
 import { and, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
-import { fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import { mergeFetched, requestedFields } from '@understudy/store/merge/fetched';
 import type { Source } from '@understudy/store/merge/origin';
 import { removeVanished } from '@understudy/store/merge/vanished';
 import { completeRefresh, requestRefresh } from '@understudy/store/refresh-requests';
@@ -66,7 +66,7 @@ async function fetchIds(
   const { results, siteTime } = await replica.site.read(
     {
       type: table.type,
-      fields: fetchedFields(table),
+      fields: requestedFields(table),
       filters: and(leaf('id', 'in', ...ids)),
       returnOnly,
       pageSize: ids.length,
@@ -105,7 +105,7 @@ async function refreshLinkersOnce(
       for (const returnOnly of ['active', 'retired'] as const) {
         let tick = await nextTick(replica.db.pool);
         const pages = replica.site.readAllById(
-          { type: linking.name, fields: fetchedFields(table), filters, returnOnly },
+          { type: linking.name, fields: requestedFields(table), filters, returnOnly },
           { priority },
         );
         for await (const page of pages) {

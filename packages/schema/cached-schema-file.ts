@@ -41,8 +41,22 @@ function parseField(place: string, name: string, declared: unknown): CachedField
   };
 }
 
+/** Takes `identifiers: {CustomEntity01: sg_title}`. @throws CachedSchemaError */
+function parseIdentifiers(declared: unknown): ReadonlyMap<string, string> {
+  if (!isMapping(declared)) throw new CachedSchemaError('identifiers: must be a mapping of entity types');
+  const identifiers = new Map<string, string>();
+  for (const [type, field] of Object.entries(declared)) {
+    if (!TYPE_NAME.test(type)) throw new CachedSchemaError(`identifiers.${type}: not an entity type`);
+    if (typeof field !== 'string' || !FIELD_NAME.test(field))
+      throw new CachedSchemaError(`identifiers.${type}: not a field name`);
+    identifiers.set(type, field);
+  }
+  return identifiers;
+}
+
 /**
- * Takes a schema file's YAML: `types: {Shot: {code: text, sg_sequence: {entity: [Sequence]}, old: absent}}`.
+ * Takes a schema file's YAML: `types: {Shot: {code: text, sg_sequence: {entity: [Sequence]}, old: absent}}`, and beside it
+ * `identifiers: {CustomEntity01: sg_title}` where display names mirror another field than usual.
  * @throws CachedSchemaError naming the first place that is wrong.
  */
 export function parseCachedSchema(yamlText: string): CachedSchema {
@@ -65,7 +79,8 @@ export function parseCachedSchema(yamlText: string): CachedSchema {
     }
     types.set(name, { name, fields: parsed });
   }
-  return { types };
+  const identifiers = isMapping(document) ? document['identifiers'] : undefined;
+  return identifiers === undefined ? { types } : { types, identifiers: parseIdentifiers(identifiers) };
 }
 
 /** Reads a schema file. @throws CachedSchemaError naming the file and the place. */
@@ -92,5 +107,7 @@ export function formatCachedSchema(schema: CachedSchema): string {
     }
     types[type.name] = fields;
   }
-  return stringify({ types }, { flowCollectionPadding: false, lineWidth: 0 });
+  const { identifiers } = schema;
+  const named = identifiers === undefined ? {} : { identifiers: Object.fromEntries(identifiers) };
+  return stringify({ types, ...named }, { flowCollectionPadding: false, lineWidth: 0 });
 }

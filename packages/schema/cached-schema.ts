@@ -21,4 +21,6 @@ export interface CachedType {
 /** The cached part of a site's schema, as the YAML file declares it. */
 export interface CachedSchema {
   readonly types: ReadonlyMap<string, CachedType>;
+  /** The field that display names of a type mirror where it is not the usual one; also of types that are only linked. */
+  readonly identifiers?: ReadonlyMap<string, string>;
 }

@@ -15,7 +15,7 @@ export function withColumns(schema: CachedSchema, kept: readonly CachedSchema[])
     }
     types.set(type.name, { name: type.name, fields });
   }
-  return { types };
+  return { ...schema, types };
 }
 
 function withColumn(field: CachedField, others: readonly CachedField[]): CachedField {

@@ -1,6 +1,6 @@
 import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
 
-/** Whatever any of the schemas keeps; of a field that is in several, the first one's. */
+/** Whatever any of the schemas keeps; of a field that is in several, and of identifiers, the first one's. */
 export function unionOf(schemas: readonly CachedSchema[]): CachedSchema {
   const types = new Map<string, Map<string, CachedField>>();
   for (const schema of schemas) {
@@ -10,7 +10,11 @@ export function unionOf(schemas: readonly CachedSchema[]): CachedSchema {
       for (const field of type.fields.values()) if (!fields.has(field.name)) fields.set(field.name, field);
     }
   }
-  return { types: new Map([...types].map(([name, fields]) => [name, { name, fields }])) };
+  const identifiers = new Map(schemas.toReversed().flatMap((schema) => [...(schema.identifiers ?? [])]));
+  return {
+    types: new Map([...types].map(([name, fields]) => [name, { name, fields }])),
+    ...(identifiers.size === 0 ? {} : { identifiers }),
+  };
 }
 
 /** The part of a schema whose types and fields are wanted; fields known absent come with their type. */
@@ -27,5 +31,5 @@ export function partOf(
     const fields = [...type.fields].filter(([, field]) => field.absent || wants.field(type.name, field));
     types.set(type.name, { name: type.name, fields: new Map(fields) });
   }
-  return { types };
+  return { ...schema, types };
 }

@@ -3,7 +3,7 @@ import type { SiteSchema } from './site-schema.ts';
 
 /** One place where the cached schema does not fit the site's. */
 export interface SchemaDifference {
-  readonly kind: 'missing-type' | 'missing-field' | 'data-type' | 'present';
+  readonly kind: 'missing-type' | 'missing-field' | 'data-type' | 'present' | 'identifier';
   readonly type: string;
   readonly field?: string;
   /** For people. */
@@ -13,7 +13,8 @@ export interface SchemaDifference {
 /**
  * Compares a cached schema with the site's.
  * @returns what does not fit, and the part of the cached schema that does: a field that the site lacks or has with
- *   another data type is left out, so that reads of it pass through; allowed link types are the site's.
+ *   another data type is left out, so that reads of it pass through; allowed link types are the
+ *   site's, and an identifier that the site lacks is the usual one.
  */
 export function fitToSite(
   cached: CachedSchema,
@@ -51,5 +52,17 @@ export function fitToSite(
     }
     types.set(type.name, { name: type.name, fields });
   }
-  return { schema: { types }, differences };
+  if (cached.identifiers === undefined) return { schema: { types }, differences };
+  const identifiers = new Map<string, string>();
+  for (const [type, field] of cached.identifiers) {
+    const siteFields = site.get(type);
+    // Of a type that the site lacks nothing has a name.
+    if (siteFields === undefined) continue;
+    if (siteFields.has(field)) identifiers.set(type, field);
+    else {
+      const message = `the site has no ${type}.${field}, which its display names are said to mirror`;
+      differences.push({ kind: 'identifier', type, field, message });
+    }
+  }
+  return { schema: { types, identifiers }, differences };
 }

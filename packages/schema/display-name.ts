@@ -1,3 +1,5 @@
+import type { CachedSchema } from './cached-schema.ts';
+
 /** Types whose display name is not their `code` (protocol §3.4). */
 const IDENTIFIERS: Readonly<Record<string, string>> = {
   Task: 'content',
@@ -15,10 +17,17 @@ const IDENTIFIERS: Readonly<Record<string, string>> = {
   Delivery: 'title',
   ApiUser: 'firstname',
   EventLogEntry: 'description',
+  Attachment: 'display_name',
+  DisplayColumn: 'name',
 };
 
-/** @returns the field that the display name of an entity type usually mirrors (protocol §3.4). */
-export function identifierField(type: string): string {
+/**
+ * The field that the display name of an entity type mirrors (protocol §3.4).
+ * @param schema what the site says of it; without, or where it says nothing, the field that is usual.
+ */
+export function identifierField(type: string, schema?: Pick<CachedSchema, 'identifiers'>): string {
+  const told = schema?.identifiers?.get(type);
+  if (told !== undefined) return told;
   return Object.hasOwn(IDENTIFIERS, type) ? (IDENTIFIERS[type] as string) : 'code';
 }
 

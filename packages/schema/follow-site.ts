@@ -39,7 +39,7 @@ export function followSite(
     }
     types.set(type.name, { name: type.name, fields });
   }
-  return { types };
+  return { ...declared, types };
 }
 
 function followField(field: CachedField, site: SiteField | undefined): CachedField | null {

@@ -2,6 +2,7 @@ import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/regist
 import picomatch from 'picomatch';
 import { isPerUser, NEVER_TYPES } from './cacheable.ts';
 import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+import { identifierField } from './display-name.ts';
 import type { FullField, FullSchema } from './full-schema.ts';
 
 /** A pattern file that cannot be used; the message names the line. */
@@ -59,7 +60,8 @@ function keepable(field: FullField): CachedField | null {
 /**
  * The part of a site's schema that patterns choose: of the lines that match a field the first one decides, and what none
  * matches is left out. A field that a line names in full and the site lacks is known to be absent. What cannot be kept
- * is never chosen: the event log, fields that depend on who asks, data types without a value of their own.
+ * is never chosen: the event log, fields that depend on who asks, data types without a value of their own. Where the site
+ * names another field than usual for the display names of a type, chosen or not, the file tells.
  */
 export function filterSchema(site: FullSchema, patterns: readonly Pattern[]): CachedSchema {
   const types = new Map<string, CachedType>();
@@ -82,5 +84,17 @@ export function filterSchema(site: FullSchema, patterns: readonly Pattern[]): Ca
     const isNamed = ofType.find((pattern) => pattern.fieldName === null)?.takes === true;
     if (fields.size > 0 || isNamed) types.set(name, { name, fields });
   }
-  return { types };
+  const identifiers = identifiersOf(site);
+  return identifiers.size === 0 ? { types } : { types, identifiers };
+}
+
+/** A display name is text: a site may name another kind of field, which says nothing (protocol §3.4, Status). */
+function identifiersOf(site: FullSchema): ReadonlyMap<string, string> {
+  const identifiers = new Map<string, string>();
+  for (const [type, fields] of site) {
+    if (NEVER_TYPES.has(type)) continue;
+    const told = [...fields.values()].find((field) => field.isIdentifier && field.dataType === 'text');
+    if (told !== undefined && told.name !== identifierField(type)) identifiers.set(type, told.name);
+  }
+  return identifiers;
 }

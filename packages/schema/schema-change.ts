@@ -1,4 +1,5 @@
 import type { CachedField, CachedSchema } from './cached-schema.ts';
+import { identifierField } from './display-name.ts';
 
 /** One difference between two cached schemas. */
 export interface SchemaChange {
@@ -8,7 +9,8 @@ export interface SchemaChange {
     | 'field-added'
     | 'field-dropped'
     | 'data-type'
-    | 'allowed-types';
+    | 'allowed-types'
+    | 'identifier';
   readonly type: string;
   readonly field?: string;
   /** For people: `text → list`. */
@@ -36,6 +38,11 @@ export function schemaChanges(before: CachedSchema, after: CachedSchema): readon
     const fields = new Set([...old.fields.keys(), ...young.fields.keys()]);
     for (const field of [...fields].sort())
       changes.push(...fieldChange(type, field, old.fields.get(field), young.fields.get(field)));
+  }
+  const named = new Set([...(before.identifiers?.keys() ?? []), ...(after.identifiers?.keys() ?? [])]);
+  for (const type of [...named].sort()) {
+    const [had, has] = [identifierField(type, before), identifierField(type, after)];
+    if (had !== has) changes.push({ kind: 'identifier', type, detail: `${had} → ${has}` });
   }
   return changes;
 }

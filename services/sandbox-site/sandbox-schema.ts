@@ -166,13 +166,18 @@ function complete(types: Map<string, SandboxType>): SandboxSchema {
 
 /** Reads the sandbox's own YAML (see schema/sandbox-site.yaml). @throws Error naming the place. */
 export function parseSandboxYaml(yamlText: string): SandboxSchema {
-  const document = parse(yamlText) as { types: Record<string, Record<string, unknown>> };
+  const document = parse(yamlText) as {
+    types: Record<string, Record<string, unknown>>;
+    /** Type → the field that its display names mirror, where it is not the usual one. */
+    identifiers?: Record<string, string>;
+  };
   const types = new Map<string, SandboxType>();
   for (const [name, fields] of Object.entries(document.types)) {
     const parsed = Object.entries(fields).map(([key, declared]) =>
       parseDeclaredField(`types.${name}.${key}`, key, declared),
     );
-    types.set(name, entityType(name, parsed));
+    const identifier = document.identifiers?.[name];
+    types.set(name, entityType(name, parsed, identifier === undefined ? {} : { identifier }));
   }
   return complete(types);
 }

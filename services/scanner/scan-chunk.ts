@@ -5,7 +5,12 @@ import { and, type FilterGroup, leaf } from '@understudy/site-client/filters';
 import type { Database } from '@understudy/store/database';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { serveScanned } from '@understudy/store/followed-fields';
-import { type FetchedRows, fetchedFields, mergeFetched } from '@understudy/store/merge/fetched';
+import {
+  type FetchedRows,
+  fetchedFields,
+  mergeFetched,
+  requestedFields,
+} from '@understudy/store/merge/fetched';
 import { mergePartial } from '@understudy/store/merge/partial';
 import { vanishedCandidates } from '@understudy/store/merge/vanished';
 import { requestRefresh } from '@understudy/store/refresh-requests';
@@ -75,7 +80,7 @@ async function scanOnce(replica: Replica, chunk: ScanChunk, options: ScanOptions
     let tick = await nextTick(db.pool);
     const request = {
       type: chunk.type,
-      fields: fields ?? fetchedFields(table),
+      fields: fields ?? requestedFields(table),
       fromId: chunk.fromId,
       toId: chunk.toId,
       returnOnly,

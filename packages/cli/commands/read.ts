@@ -1,4 +1,5 @@
 import { AsOfRefused, type Moment, readAsOf } from '@understudy/pipeline/as-of/read-as-of';
+import type { Replica } from '@understudy/pipeline/replica';
 import { identifierField } from '@understudy/schema/display-name';
 import { listArgument, timeArgument } from '../arguments.ts';
 import { CommandFailure, EXIT_NO, EXIT_USAGE } from '../failure.ts';
@@ -40,7 +41,7 @@ Examples:
     .action((what: string, filters: string | undefined, options: ReadOptions) =>
       line.run(['site', 'database'], async (parts) => {
         const replica = await preparedReplica(parts);
-        const payload = payloadOf(what, filters, options);
+        const payload = payloadOf(replica, what, filters, options);
         try {
           printJson(JSON.parse(await readAsOf(replica, payload, options.asOf ?? null)));
         } catch (error) {
@@ -51,14 +52,19 @@ Examples:
     );
 };
 
-function payloadOf(what: string, filters: string | undefined, options: ReadOptions): unknown {
+function payloadOf(
+  { schema }: Pick<Replica, 'schema'>,
+  what: string,
+  filters: string | undefined,
+  options: ReadOptions,
+): unknown {
   if (what.trimStart().startsWith('{')) return jsonOf(what, 'the payload');
   const conditions = filters === undefined ? [] : jsonOf(filters, 'the filters');
   if (!Array.isArray(conditions) || !conditions.every(Array.isArray))
     throw new CommandFailure('the filters are a list of conditions: [["code", "is", "sh010"]]', EXIT_USAGE);
   return {
     type: what,
-    return_fields: options.fields ?? [identifierField(what)],
+    return_fields: options.fields ?? [identifierField(what, schema)],
     filters: {
       logical_operator: 'and',
       conditions: conditions.map(([path, relation, ...values]) => ({ path, relation, values })),

@@ -32,9 +32,20 @@ export class MergeRaced extends Error {
   }
 }
 
-/** Fields that a fetch must ask for, so that its rows are complete. */
+const DISPLAY_NAME = 'cached_display_name';
+
+/** Fields that a fetch must show, so that its rows are complete. */
 export function fetchedFields(table: EntityTable): readonly string[] {
   return [...table.fields].filter(([, storage]) => storage.kind !== 'none').map(([name]) => name);
+}
+
+/**
+ * Fields that a fetch of whole rows asks for: the display name as well where it is not kept, for the links that lead to
+ * the rows. A site whose type has no such field leaves it out (protocol §3.4).
+ */
+export function requestedFields(table: EntityTable): readonly string[] {
+  const fields = fetchedFields(table);
+  return fields.includes(DISPLAY_NAME) ? fields : [...fields, DISPLAY_NAME];
 }
 
 /**
@@ -234,7 +245,7 @@ export function targetsSeen(
   }
   const { type } = table;
   for (const { row, active } of rows) {
-    const name = row['cached_display_name'];
+    const name = row[DISPLAY_NAME];
     targets.push(
       typeof name === 'string'
         ? { type, id: row.id, name, active, tick }

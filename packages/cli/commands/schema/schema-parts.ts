@@ -62,6 +62,7 @@ const KINDS: Readonly<Record<SchemaChange['kind'], string>> = {
   'field-dropped': '-',
   'data-type': '~',
   'allowed-types': '~',
+  identifier: '~ name of',
 };
 
 /** Prints differences as lines: `+ Shot.sg_notes: text`. */
