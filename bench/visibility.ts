@@ -20,6 +20,9 @@ const sampleCount = Number(values.samples);
 const pollMs = Number(values.poll);
 if (values.queue !== 'postgres' && values.queue !== 'redis') throw new Error('--queue is postgres or redis');
 
+/** On a busy machine what is late is a figure, not a failure. */
+const PATIENCE_MS = 120_000;
+
 /** The share of samples at or below the value that is given back. */
 function percentile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
@@ -69,7 +72,7 @@ try {
         )) as { entities: { description: string }[] };
         return reply.entities[0]?.description === description;
       },
-      { everyMs: 5 },
+      { everyMs: 5, timeoutMs: PATIENCE_MS },
     );
     latencies.push(performance.now() - start);
   }

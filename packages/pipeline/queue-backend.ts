@@ -50,6 +50,8 @@ export interface WorkerOptions {
   readonly onError: (error: Error) => void;
   /** The processor threw; the job is tried again. */
   readonly onFailed: (error: Error) => void;
+  /** A job is done, and one that is forgotten then may be added again. */
+  readonly onDone?: (job: QueuedJob) => void;
 }
 
 /** Works on jobs until it is closed. A processor that throws has its job tried again, later each time. */

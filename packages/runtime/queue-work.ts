@@ -7,7 +7,11 @@ import type { JobMetrics } from './metrics/job-metrics.ts';
 export type WorkOn = (
   name: QueueName,
   processor: (job: QueuedJob) => Promise<void>,
-  options: { readonly concurrency: number },
+  options: {
+    readonly concurrency: number;
+    /** Does something once a job is done and, if it is forgotten then, may be added again. */
+    readonly afterwards?: (job: QueuedJob) => Promise<void>;
+  },
 ) => ReturnType<QueueBackend['worker']>;
 
 /** A worker tells of a queue that is away each time it asks; the log wants to hear of it less often. */
@@ -15,7 +19,7 @@ const ERROR_EVERY_MS = 60_000;
 
 /** How the services of one process work on queues. */
 export function workOnQueues(queues: QueueBackend, metrics: JobMetrics, log: Logger): WorkOn {
-  return (queue, processor, { concurrency }) => {
+  return (queue, processor, { concurrency, afterwards }) => {
     let toldAt = Number.NEGATIVE_INFINITY;
     return queues.worker(
       queue,
@@ -32,6 +36,11 @@ export function workOnQueues(queues: QueueBackend, metrics: JobMetrics, log: Log
       },
       {
         concurrency,
+        onDone: (job) => {
+          afterwards?.(job).catch((error: unknown) => {
+            log.debug({ err: error, queue }, 'what was to follow a job failed; the sweeper does it');
+          });
+        },
         onFailed: (error) => log.warn({ err: error, queue }, 'a job failed and is tried again'),
         onError: (error) => {
           metrics.countError(queue);

@@ -3,6 +3,7 @@ import { parseEventsJob, parseRefreshJob } from '@understudy/pipeline/contracts'
 import { enqueueRefreshes } from '@understudy/pipeline/enqueue';
 import { pause } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
+import { dueRefreshes } from '@understudy/store/refresh-requests';
 import { createApplierMetrics } from './metrics.ts';
 import { isDataError, park } from './park.ts';
 import { refreshDue } from './refresh.ts';
@@ -53,7 +54,15 @@ await runReplicaService('applier', async (service) => {
       metrics.countRefreshed(count);
       if (count > 0) log.debug({ type, count }, 'refreshed');
     },
-    { concurrency: config.applier.concurrency },
+    {
+      concurrency: config.applier.concurrency,
+      // What was asked for while the job was ending found its id taken; it is not to wait for the sweeper.
+      afterwards: async (job) => {
+        const type = parseRefreshJob(job.data);
+        const isDue = (await dueRefreshes(replicas.current.db.pool, type, 1)).length > 0;
+        if (isDue) await enqueueRefreshes(refreshes, [type]);
+      },
+    },
   );
 
   await work.govern(events);

@@ -60,13 +60,14 @@ export function overPostgres(url: string): QueueOpener {
       };
       return asJobQueue(name, open, ANSWER_MS);
     },
-    worker: (name, processor, { concurrency, onError, onFailed }) => {
+    worker: (name, processor, { concurrency, onError, onFailed, onDone }) => {
       const worker = new Worker(name, (job) => processor(job as unknown as QueuedJob), {
         connection,
         ...workerOptions(concurrency),
       });
       worker.on('error', onError);
       worker.on('failed', (_job, error) => onFailed(error));
+      worker.on('completed', (job) => onDone?.(job));
       return asJobWorker(worker);
     },
   };

@@ -33,13 +33,14 @@ export function overRedis(url: string): QueueOpener {
       };
       return asJobQueue(name, open, ANSWER_MS);
     },
-    worker: (name, processor, { concurrency, onError, onFailed }) => {
+    worker: (name, processor, { concurrency, onError, onFailed, onDone }) => {
       const worker = new Worker(name, (job: Job) => processor(job), {
         connection: connection as never,
         ...workerOptions(concurrency),
       });
       worker.on('error', onError);
       worker.on('failed', (_job, error) => onFailed(error));
+      worker.on('completed', (job) => onDone?.(job));
       return asJobWorker(worker);
     },
   };
