@@ -2,24 +2,29 @@ import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { globSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { leftoversOf, RUN_VARIABLE } from './leftovers.ts';
 import { startThrowAwayServer } from './postgres.ts';
 
 /**
- * Runs every test file of the repository, or those given as arguments, over one PostgreSQL server. First the files of
- * packages and services, two at a time; then those of `test/`, most of which start whole stacks of processes and would
- * starve each other, one at a time. Fails as well when a test left a process behind.
+ * Runs every test file of the repository, or those given as arguments, over one PostgreSQL server: first
+ * the files of packages and services, then those of `test/`. Fails as well when a test left a process behind.
  */
 const PHASES = [
-  { name: 'packages and services', files: 'packages,services,deploy,bench', atOnce: 2 },
-  { name: 'end to end', files: 'test', atOnce: 1 },
+  { name: 'packages and services', files: 'packages,services,deploy,bench' },
+  { name: 'end to end', files: 'test' },
 ] as const;
-const REPORTER = new URL('./closing-reporter.ts', import.meta.url).href;
-/** A file of tests that takes longer hangs; a busy machine may need minutes to start a dozen processes. */
-const TEST_TIMEOUT_MS = 20 * 60_000;
+/** Those that take longest begin first, so that none is left to run alone at the end. */
+const LONGEST = [
+  'test/generations.test.ts',
+  'test/services-over-redis.test.ts',
+  'test/services-over-postgres.test.ts',
+  'test/dev.test.ts',
+];
 /** How long what a test started may take to end after it. */
 const LEFTOVER_GRACE_MS = 5_000;
 const EXIT_STOPPED = 130;
+const RUN_FILES = fileURLToPath(new URL('./run-files.ts', import.meta.url));
 
 const given = process.argv.slice(2);
 const runId = randomUUID();
@@ -33,13 +38,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   });
 }
 
-async function runFiles(files: readonly string[], atOnce: number): Promise<boolean> {
-  const flags = [
-    `--test-concurrency=${atOnce}`,
-    `--test-timeout=${TEST_TIMEOUT_MS}`,
-    `--test-reporter=${REPORTER}`,
-  ];
-  const child = spawn(process.execPath, ['--test', ...flags, ...files], {
+async function runFiles(files: readonly string[]): Promise<boolean> {
+  const child = spawn(process.execPath, [RUN_FILES, ...files], {
     stdio: ['ignore', 'inherit', 'inherit'],
     env: { ...process.env, TEST_DATABASE_URL: server.url, [RUN_VARIABLE]: runId },
   });
@@ -67,14 +67,16 @@ async function sweep(): Promise<boolean> {
 
 const startedAt = performance.now();
 let passed = true;
-if (given.length > 0) passed = await runFiles(given, 2);
+if (given.length > 0) passed = await runFiles(given);
 else {
-  for (const { name, files, atOnce } of PHASES) {
+  for (const { name, files } of PHASES) {
     if (stopped) break;
     console.log(`understudy: tests of ${name}`);
     const folders = files.split(',').flatMap((folder) => globSync(`${folder}/**/*.test.ts`));
     const found = folders.filter((file) => !/(^|\/)(node_modules|dist)\//.test(file)).sort();
-    if (found.length > 0 && !(await runFiles(found, atOnce))) passed = false;
+    const first = LONGEST.filter((file) => found.includes(file));
+    const others = found.filter((file) => !first.includes(file));
+    if (found.length > 0 && !(await runFiles([...first, ...others]))) passed = false;
   }
 }
 if (!(await sweep()) && !stopped) passed = false;

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
-import { NO_REDIS } from '@understudy/harness/programs';
-import { type QueueKind, type Stack, startStack } from '@understudy/harness/stack';
+import type { Stack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { messageNamed } from '@understudy/runtime/control/messages/all';
 import { type Reply as Answer, sendAndWait } from '@understudy/runtime/control/send';
@@ -11,13 +10,14 @@ import { answersTo, sendMessage } from '@understudy/store/control-messages';
 import { databaseTime } from '@understudy/store/site-schema';
 import pg from 'pg';
 
-/** Messages to running services, with real processes, on both queue backends. */
 const SECRET = 'control-test-secret';
+export const CONTROL_ENVIRONMENT = { UNDERSTUDY_CONTROL_SECRET: SECRET };
 
 type Reply = Pick<Answer, 'service' | 'outcome' | 'said'>;
 
-for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[]) {
-  describe(`messages to services, jobs in ${queue}`, { skip: queue === 'redis' && NO_REDIS }, () => {
+/** Messages to running services, with real processes. */
+export function controlTests(stackOf: () => Stack): void {
+  describe('messages to services', () => {
     let stack: Stack;
     let database: pg.Client;
 
@@ -55,14 +55,7 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
     };
 
     before(async () => {
-      stack = await startStack({
-        queue,
-        env: {
-          UNDERSTUDY_CONTROL_SECRET: SECRET,
-          UNDERSTUDY_SANDBOX_SCALE: '300',
-          UNDERSTUDY_SANDBOX_TRAFFIC: '0',
-        },
-      });
+      stack = stackOf();
       database = new pg.Client({ connectionString: stack.databaseUrl });
       database.on('error', () => {
         // The server is stopped after the test.
@@ -71,7 +64,6 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
     });
     after(async () => {
       await database?.end();
-      await stack?.stop();
     });
 
     test('every instance answers a ping, and the command shows it', async () => {
@@ -182,6 +174,7 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
       await until('the process is gone', () => !stack.process('scanner').running);
       assert.equal(await stack.process('scanner').end(), 0);
       assert.deepEqual(await tell('scanner', 'ping'), []);
+      stack.process('scanner').start();
     });
 
     test('a message with another signature, or an old one, changes nothing', async () => {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
-import { type QueueKind, type Stack, startStack } from '@understudy/harness/stack';
+import type { QueueKind, Stack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { type Replica, readReplica } from '@understudy/pipeline/replica';
 import type { EntityDifference } from '@understudy/pipeline/verify/entity-state';
@@ -12,20 +11,13 @@ import { createSiteClient, type SiteClient } from '@understudy/site-client/site-
 import { type Database, openDatabase } from '@understudy/store/database';
 import { readWatermark } from '@understudy/store/watermark';
 
-/**
- * Whatever is killed, wiped, away or misbehaves in the middle of live traffic, the replica converges to the site by
- * itself: `understudy verify` finds no difference once traffic has stopped. The seed fixes the sandbox's studio and its
- * traffic; set UNDERSTUDY_SANDBOX_SEED to repeat a run.
- */
-const SEED = process.env.UNDERSTUDY_SANDBOX_SEED ?? String(Date.now() % 1_000_000);
 const TRAFFIC_PER_SECOND = 10;
 /** How long the replica may take to settle once everything is up again, on two busy cores. */
 const SETTLE_TIMEOUT_MS = 240_000;
-const ENVIRONMENT = {
-  UNDERSTUDY_SANDBOX_SEED: SEED,
+
+/** What is slow by default is seen within a test. */
+export const CONVERGENCE_ENVIRONMENT = {
   UNDERSTUDY_SANDBOX_SCALE: '1000',
-  UNDERSTUDY_SANDBOX_TRAFFIC: String(TRAFFIC_PER_SECOND),
-  // What is slow by default is seen within a test.
   UNDERSTUDY_POLLER_GAP_TIMEOUT_MS: '3000',
   UNDERSTUDY_POLLER_LEASE_MS: '3000',
   UNDERSTUDY_POLLER_SWEEP_AFTER_MS: '3000',
@@ -34,17 +26,19 @@ const ENVIRONMENT = {
   UNDERSTUDY_SITE_TIMEOUT_MS: '10000',
 };
 
-const hasRedis = spawnSync('redis-server', ['--version']).status === 0;
-
-for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[]) {
-  describe(`convergence over ${queue}, seed ${SEED}`, { skip: queue === 'redis' && !hasRedis }, () => {
+/**
+ * Whatever is killed, wiped, away or misbehaves in the middle of live traffic, the replica converges to the site by
+ * itself: `understudy verify` finds no difference once traffic has stopped.
+ */
+export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
+  describe('convergence', () => {
     let stack: Stack;
     let database: Database;
     let site: SiteClient;
     let replica: Replica;
     before(async () => {
-      console.log(`# seed ${SEED}`);
-      stack = await startStack({ queue, env: ENVIRONMENT });
+      stack = stackOf();
+      await stack.sandbox('/traffic', { writesPerSecond: TRAFFIC_PER_SECOND });
       database = await openDatabase({ url: stack.databaseUrl, poolSize: 2, applicationName: 'test' });
       site = createSiteClient({
         url: stack.siteUrl,
@@ -57,7 +51,6 @@ for (const queue of ['postgres', 'redis'] as const satisfies readonly QueueKind[
     after(async () => {
       await site?.close();
       await database?.close();
-      await stack?.stop();
     });
 
     const applied = async (): Promise<number> => (await readWatermark(database.pool))?.appliedThrough ?? 0;

@@ -1,0 +1,3 @@
+import { servicesOver } from './stack/services.ts';
+
+servicesOver('postgres');
