@@ -1,10 +1,9 @@
 import type { CachedSchema } from '@understudy/schema/cached-schema';
-import { rowJson } from './row-json.ts';
+import { type RowSql, rowJson } from './row-json.ts';
 import { type QueryContext, Scope } from './scope.ts';
 
 /** The part of a statement that makes the JSON of a row, and the alias under which it expects the row. */
-export interface RowSql {
-  readonly json: string;
+export interface AliasedRowSql extends RowSql {
   readonly alias: string;
 }
 
@@ -13,7 +12,7 @@ const KNOWN_MAX = 2_000;
 /** Aliases of it begin here, so that they differ from those of any filter. */
 const FIRST_ALIAS = 1_000;
 
-const known = new WeakMap<CachedSchema, WeakMap<ReadonlySet<string>, Map<string, RowSql>>>();
+const known = new WeakMap<CachedSchema, WeakMap<ReadonlySet<string>, Map<string, AliasedRowSql>>>();
 
 /**
  * The JSON of a row of a type with some fields, remembered: tools ask for the same fields again and again, and making
@@ -21,17 +20,22 @@ const known = new WeakMap<CachedSchema, WeakMap<ReadonlySet<string>, Map<string,
  * depends on nothing but what is its key here.
  * @throws NotCompiled
  */
-export function cachedRowJson(context: QueryContext, type: string, fields: readonly string[]): RowSql {
+export function cachedRowJson(
+  context: QueryContext,
+  type: string,
+  fields: readonly string[],
+  forMany: boolean,
+): AliasedRowSql {
   const { schema, servedTypes } = context;
-  const ofSchema = known.get(schema) ?? new WeakMap<ReadonlySet<string>, Map<string, RowSql>>();
+  const ofSchema = known.get(schema) ?? new WeakMap<ReadonlySet<string>, Map<string, AliasedRowSql>>();
   known.set(schema, ofSchema);
-  const ofTypes = ofSchema.get(servedTypes) ?? new Map<string, RowSql>();
+  const ofTypes = ofSchema.get(servedTypes) ?? new Map<string, AliasedRowSql>();
   ofSchema.set(servedTypes, ofTypes);
-  const key = JSON.stringify([type, fields]);
+  const key = JSON.stringify([type, forMany, fields]);
   const remembered = ofTypes.get(key);
   if (remembered !== undefined) return remembered;
   const scope = new Scope(context, type, undefined, { next: FIRST_ALIAS });
-  const made = { json: rowJson(scope, fields), alias: scope.root.alias };
+  const made = { ...rowJson(scope, fields, forMany), alias: scope.root.alias };
   if (scope.parameters.values.length > 0) throw new Error('the JSON of a row holds a value');
   const oldest = ofTypes.keys().next();
   if (ofTypes.size >= KNOWN_MAX && oldest.done !== true) ofTypes.delete(oldest.value);

@@ -6,6 +6,10 @@ import { literal } from './sql.ts';
 const LINK_JSON = `'{"type":' || to_json(lt.entity_type)::text || ',"id":' || lt.entity_id || ',"name":'
   || coalesce(to_json(lt.name)::text, 'null') || '}'`;
 
+const linkJson = (alias: string, typeColumn: string, idColumn: string): string =>
+  `select ${LINK_JSON} as json from understudy.link_target lt where lt.entity_type = ${alias}.${typeColumn}
+        and lt.entity_id = ${alias}.${idColumn} and lt.active`;
+
 /** SQL for a field's JSON text (protocol §3.5). */
 export function fieldJson(source: Source, located: Located): string {
   const { alias } = source;
@@ -15,8 +19,7 @@ export function fieldJson(source: Source, located: Located): string {
     case 'link':
       // A lookup for each row: joined instead, 500 rows with four links take twice as long (7 to 20 ms of PostgreSQL),
       // since all names are hashed for a page of them.
-      return `coalesce((select ${LINK_JSON} from understudy.link_target lt where lt.entity_type = ${alias}.${located.typeColumn}
-        and lt.entity_id = ${alias}.${located.idColumn} and lt.active), 'null')`;
+      return `coalesce((${linkJson(alias, located.typeColumn, located.idColumn)}), 'null')`;
     case 'links':
       return `coalesce((select '[' || string_agg(${LINK_JSON}, ',' order by l.target_id, l.target_type collate "C") || ']'
         from ${located.table} l join understudy.link_target lt on lt.entity_type = l.target_type and lt.entity_id = l.target_id
@@ -51,18 +54,57 @@ interface Wanted {
   readonly items: Map<string, string | Wanted>;
 }
 
+/** The SQL of a row's JSON text. */
+export interface RowSql {
+  readonly json: string;
+  /** What has to be joined to the row for it; empty or with a space before it. */
+  readonly joins: string;
+}
+
+/** Joined links beyond these are looked up for each row: planning joins takes time, and longer with each of them. */
+const JOINED_MAX = 5;
+
+/** Joins what links of the root lead to. */
+class LinkJoins {
+  readonly #most: number;
+  readonly #joins: string[] = [];
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** @returns SQL of the link's JSON text, null for one more than are joined. */
+  add({ alias }: Source, typeColumn: string, idColumn: string): string | null {
+    if (this.#joins.length >= this.#most) return null;
+    const name = `link${this.#joins.length + 1}`;
+    // `offset 0` keeps it a lookup for each different link: never all names hashed, nor another order of rows.
+    this.#joins.push(
+      ` left join lateral (${linkJson(alias, typeColumn, idColumn)} offset 0) ${name} on true`,
+    );
+    return `coalesce(${name}.json, 'null')`;
+  }
+
+  get sql(): string {
+    return this.#joins.join('');
+  }
+}
+
 /**
  * SQL for one row's JSON text: type, id and the fields asked for, those that the site lacks left out (protocol §3.4).
+ * @param forMany whether many rows are made of it: then links of the row are joined, so that PostgreSQL remembers those that
+ *   rows share (their project, their people) instead of looking each up.
  * @throws NotCompiled for fields that the replica does not keep.
  */
-export function rowJson(scope: Scope, fields: readonly string[]): string {
+export function rowJson(scope: Scope, fields: readonly string[], forMany: boolean): RowSql {
   const { root } = scope;
   const wanted: Wanted = { items: new Map() };
   for (const path of fields) {
     if (path !== 'id' && path !== 'type') want(wanted, path);
   }
   const start = `'{"type":${JSON.stringify(root.type.name)},"id":' || ${root.alias}.id`;
-  return [start, ...keys(scope, root, wanted).map((key) => key.sql), `'}'`].join(' || ');
+  const joins = new LinkJoins(forMany ? JOINED_MAX : 0);
+  const json = [start, ...keys(scope, root, wanted, joins).map((key) => key.sql), `'}'`].join(' || ');
+  return { json, joins: joins.sql };
 }
 
 function want(root: Wanted, path: string): void {
@@ -90,7 +132,7 @@ interface Keys {
   readonly nulls: string;
 }
 
-function keys(scope: Scope, source: Source, wanted: Wanted): readonly Keys[] {
+function keys(scope: Scope, source: Source, wanted: Wanted, joins: LinkJoins | null): readonly Keys[] {
   const found: Keys[] = [];
   for (const [step, item] of wanted.items) {
     const [name = '', type] = step.split('.');
@@ -98,7 +140,12 @@ function keys(scope: Scope, source: Source, wanted: Wanted): readonly Keys[] {
     if (located.field.absent) continue;
     if (typeof item === 'string') {
       const key = `,${JSON.stringify(item)}:`;
-      found.push({ sql: `${literal(key)} || ${fieldJson(source, located)}`, nulls: `${key}null` });
+      const joined =
+        located.kind === 'link' ? joins?.add(source, located.typeColumn, located.idColumn) : undefined;
+      found.push({
+        sql: `${literal(key)} || ${joined ?? fieldJson(source, located)}`,
+        nulls: `${key}null`,
+      });
       continue;
     }
     if (located.kind === 'none') throw new NotCompiled('field not kept', step);
@@ -108,7 +155,7 @@ function keys(scope: Scope, source: Source, wanted: Wanted): readonly Keys[] {
     if (validTypes.length > 0 && !validTypes.includes(type)) continue;
     if (item.items.size === 0) continue;
     const target = scope.further(type);
-    const inner = keys(scope, target, item);
+    const inner = keys(scope, target, item, null);
     if (inner.length === 0) continue;
     const nulls = inner.map((key) => key.nulls).join('');
     // Looked up for each row of the page, as links are; below a link that is null everything is null, lists and

@@ -115,7 +115,9 @@ export function entitySchemas(type: CachedType): EntitySchema[] {
     } else if (storage.kind === 'link') {
       properties[`field${number}type`] = property(storage.typeColumn, 'text');
       properties[`field${number}id`] = property(storage.idColumn, 'bigint');
-      index(storage.field.column ?? name, `field${number}id`, `field${number}type`);
+      // What there is of a project is read page by page in order of ids, often the newest alone.
+      const order = name === 'project' ? ['id'] : [];
+      index(storage.field.column ?? name, `field${number}id`, `field${number}type`, ...order);
     } else if (storage.kind === 'links')
       schemas.push(linksSchema(type.name, storage.field.column ?? name, storage.table));
   }
