@@ -146,6 +146,54 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       await converges();
     });
 
+    test('a reader killed between the site’s answer to a write and its merge', {
+      // No queue has part in it.
+      skip: queue !== 'postgres',
+    }, async () => {
+      await stack.sandbox('/traffic', { writesPerSecond: 0 });
+      const shots = { type: 'Shot', fields: ['description'], pageSize: 2 };
+      const [changed, retired] = (await site.read(shots, { priority: 'client' })).results;
+      assert.ok(changed !== undefined && retired !== undefined);
+      const write = (method: string, payload: object): Promise<unknown> =>
+        fetch(`${stack.readerUrl}/api3/json`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            method_name: method,
+            params: [{ script_name: 'pipeline', script_key: 'pipeline-key' }, payload],
+          }),
+        }).catch((error: unknown) => error);
+      const description = 'the reader died';
+      const merging = await database.pool.connect();
+      try {
+        // Nobody merges a Shot meanwhile.
+        await merging.query('begin');
+        await merging.query('lock table site.shot in share row exclusive mode');
+        const fields = [{ field_name: 'description', value: description }];
+        const writes = [
+          write('update', { type: 'Shot', id: changed.id, fields }),
+          write('delete', { type: 'Shot', id: retired.id }),
+        ];
+        await until('the site did both', async () => {
+          const { results } = await site.read(shots, { priority: 'client' });
+          const isRetired = results.every(({ id }) => id !== retired.id);
+          return isRetired && results.some((row) => row['description'] === description);
+        });
+        await stack.process('api-reader').end('SIGKILL');
+        for (const answer of await Promise.all(writes)) assert.ok(answer instanceof Error, 'no answer came');
+      } finally {
+        await merging.query('rollback');
+        merging.release();
+      }
+      stack.process('api-reader').start();
+      await converges();
+      const { rows } = await database.pool.query(
+        'select description, _active from site.shot where id = any($1::bigint[]) order by id',
+        [[changed.id, retired.id]],
+      );
+      assert.deepEqual([rows[0]?.description, rows[1]?._active], [description, false]);
+    });
+
     test('two pollers, the leader killed; two appliers, one killed', async () => {
       const leader = async (): Promise<string | undefined> => {
         const { rows } = await database.pool.query<{ holder: string }>(

@@ -53,6 +53,7 @@ function inTransaction<T>(sandbox: Sandbox, caller: Caller, work: (transaction: 
 
 /** The Attachment of an upload. */
 function attach(
+  sandbox: Sandbox,
   transaction: WriteTransaction,
   entity: StoredEntity,
   upload: Upload,
@@ -64,9 +65,12 @@ function attach(
     ['filename', upload.filename],
     ['file_extension', extensionOf(upload.filename) || null],
     ['file_size', Math.min(upload.received.size, 2 ** 31 - 1)],
-    ['attachment_links', [{ type: entity.type, id: entity.id }]],
     ['project', project as Json],
   ]);
+  // Not every type may be linked there, yet a file may be uploaded for any.
+  const links = sandbox.data.field('Attachment', 'attachment_links');
+  if (links?.validTypes.length === 0 || links?.validTypes.includes(entity.type))
+    values.set('attachment_links', [{ type: entity.type, id: entity.id }]);
   return transaction.attach(values, uploadLink(upload.filename));
 }
 
@@ -91,7 +95,7 @@ async function publishThumbnail(
     throw badRequest(`${entity.type}.${name} doesn't exist.`);
   }
   const { id } = inTransaction(sandbox, caller, (transaction) => {
-    const attachment = attach(transaction, entity, upload, upload.filename);
+    const attachment = attach(sandbox, transaction, entity, upload, upload.filename);
     transaction.setThumbnail(entity, name, attachment.id, true);
     return attachment;
   });
@@ -114,6 +118,7 @@ async function attachFile(
   }
   const { id } = inTransaction(sandbox, caller, (transaction) => {
     const attachment = attach(
+      sandbox,
       transaction,
       entity,
       upload,
