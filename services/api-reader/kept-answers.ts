@@ -3,8 +3,8 @@ import type { ChangeWatch } from './change-watch.ts';
 /** What an answer is made of. */
 export interface Made {
   readonly text: string;
-  /** Tables that it was read from; null for an answer that must not be kept. */
-  readonly marks: readonly string[] | null;
+  /** Says which tables it was read from; null for an answer that must not be kept. Asked only where it would be. */
+  readonly marks: () => readonly string[] | null;
 }
 
 /**
@@ -15,6 +15,10 @@ export interface Made {
 export interface KeptAnswers {
   /** How many kept answers were given so far. */
   readonly given: number;
+  /** Whether any are kept at all. */
+  readonly isOn: boolean;
+  /** Whether an answer to a question is kept, good or not any more. */
+  has(question: string): boolean;
   /** @returns the answer of the moment to a question: kept, or made now by `make`. */
   answer(question: string, make: () => Promise<Made>): Promise<string | Buffer>;
   /** Forgets everything: another schema is served. */
@@ -22,7 +26,7 @@ export interface KeptAnswers {
 }
 
 interface Kept {
-  readonly body: Buffer;
+  readonly body: string | Buffer;
   readonly marks: readonly string[];
   /** The last look that had ended when it began to be read: the answer sees all that this look saw. */
   readonly seen: number;
@@ -41,6 +45,8 @@ const ASKED_MAX = 5_000;
 const SHARE_MAX = 8;
 /** About what an answer takes besides its own bytes. */
 const OVERHEAD_BYTES = 500;
+/** Shorter ones are kept as text, which is sent in one piece with the headers; longer ones as bytes, ready to be sent. */
+const SMALL = 4_096;
 
 /** @param bytesMax memory for kept answers; 0: none is kept. */
 export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptAnswers {
@@ -85,10 +91,12 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     const { seen } = changes;
     const began = epoch;
     const isWanted = isWorthKeeping(question);
-    const { text, marks } = await make();
+    const made = await make();
+    const { text } = made;
     // Without a look that came before it, nobody could tell what was changed since.
-    if (isWanted && marks !== null && seen > 0 && began === epoch && changes.covers(marks))
-      keep(question, { body: Buffer.from(text), marks, seen });
+    const marks = isWanted && seen > 0 ? made.marks() : null;
+    if (marks !== null && began === epoch && changes.covers(marks))
+      keep(question, { body: text.length < SMALL ? text : Buffer.from(text), marks, seen });
     return text;
   };
 
@@ -104,6 +112,8 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     get given() {
       return given;
     },
+    isOn: bytesMax > 0,
+    has: (question) => kept.has(question),
     clear: () => {
       epoch += 1;
       changes.reset();

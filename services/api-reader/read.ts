@@ -1,10 +1,12 @@
 import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy/query/compile-read';
 import { passingThrough } from '@understudy/query/pass-through';
+import type { QueryContext } from '@understudy/query/scope';
 import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
 import type { ReadConnections } from '@understudy/store/read-connections';
 import type { Answer, ApiCall } from './api-call.ts';
+import type { Made } from './kept-answers.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { imageFields, withLinks } from './media-links.ts';
 import { queryContext } from './replica-state.ts';
@@ -17,15 +19,18 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   return answerLocally(parts, call, (_replica, state) => {
     const context = queryContext(state);
     const { payload } = call.envelope;
+    const answers = parts.answersOf(context.schema);
+    const question = answers.isOn ? JSON.stringify(payload) : '';
+    const made = async (read: CompiledRead): Promise<Made> => ({
+      text: (await runRead(parts.statements, read)).text,
+      marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
+    });
+    // What is kept was compiled by this schema, and has no pictures: it is compiled again only where it has to be made anew.
+    if (answers.has(question)) return () => answers.answer(question, () => made(compiled(payload, context)));
     const read = compileRead(payload, context);
     if ('passThrough' in read) return read;
     const images = imagesOf(payload, read.type, context.schema);
-    if (images.fields.length === 0)
-      return () =>
-        parts.answersOf(context.schema).answer(JSON.stringify(payload), async () => ({
-          text: (await runRead(parts.statements, read)).text,
-          marks: read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`),
-        }));
+    if (images.fields.length === 0) return () => answers.answer(question, () => made(read));
     // Clients of old sites get numbers instead of addresses (protocol §3.1).
     if (!images.asAddresses) return passingThrough('image numbers');
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;
@@ -35,6 +40,13 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
         parts.mediaLinks.linkTo(ref, name, base),
       );
   });
+}
+
+/** @throws for what cannot be compiled, though it could before. */
+function compiled(payload: unknown, context: QueryContext): CompiledRead {
+  const read = compileRead(payload, context);
+  if ('passThrough' in read) throw new Error(`a kept read is not compiled: ${read.passThrough}`);
+  return read;
 }
 
 function imagesOf(
