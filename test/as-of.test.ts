@@ -6,6 +6,7 @@ import { entityTable } from '@understudy/store/entity-tables';
 import { removeVanished } from '@understudy/store/merge/vanished';
 import { nextTick } from '@understudy/store/tick';
 import { type Api, call, readOf, startApi } from './api-rig.ts';
+import { followLog } from './follow-log.ts';
 
 /** A read is answered as it was, whatever changed since. */
 describe('as of', () => {
@@ -83,6 +84,34 @@ describe('as of', () => {
           `read ${index} at ${at.toISOString()}`,
         );
     }
+  });
+
+  test('as it was after an event of the site’s log, whatever was applied since', async () => {
+    const { pool } = api.replica.db;
+    const { rows } = await pool.query<{ id: string }>(
+      'select id from site.shot where _active order by id limit 1',
+    );
+    const id = Number(rows[0]?.id);
+    const read = readOf('Shot', ['description', 'assets', 'sg_sequence'], [['id', 'is', id]]);
+    const told: { readonly event: number; readonly answer: unknown }[] = [];
+    for (let n = 1; n <= 3; n += 1) {
+      // Fetched long ago, so that the events are in no doubt.
+      await pool.query(`update site.shot set _site_time = now() - interval '1 hour' where id = $1`, [id]);
+      const fields = [
+        { field_name: 'description', value: `event ${n}` },
+        { field_name: 'assets', value: [{ type: 'Asset', id: n }] },
+      ];
+      const reply = await call(api.siteUrl, 'update', { type: 'Shot', id, fields });
+      assert.equal(reply.json.exception ?? false, false, reply.text);
+      await followLog(api.replica);
+      const newest = await pool.query<{ id: string }>('select max(id) as id from understudy.event_log');
+      const theirs = await call(api.siteUrl, 'read', read);
+      const { results } = theirs.json as { readonly results?: { readonly entities?: unknown } };
+      told.push({ event: Number(newest.rows[0]?.id), answer: results?.entities });
+    }
+    assert.equal(new Set(told.map(({ answer }) => JSON.stringify(answer))).size, 3);
+    for (const { event, answer } of told)
+      assert.deepEqual(JSON.parse(await readAsOf(api.replica, read, { event })), answer, `event ${event}`);
   });
 
   test('what the log does not reach is refused', async () => {

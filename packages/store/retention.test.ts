@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
+import { keepUpdateLog, prepareUpdateLog, readHistory, readUpdateLogSpan } from './data-updates.ts';
 import { type Database, openDatabase } from './database.ts';
 import { heldFrom } from './event-log.ts';
 import { newestEvents } from './find-events.ts';
@@ -99,4 +100,33 @@ test('old scans are forgotten with their chunks, but the last of each kind and t
     { kind: 'interval', open: false },
   ]);
   assert.equal((await db.pool.query('select from understudy.scan_chunk')).rowCount, 3);
+});
+
+test('the data-update log is forgotten a week at a time, and says from when on it tells of everything', async () => {
+  await prepareUpdateLog(db);
+  const now = new Date();
+  const add = (id: number, at: Date): Promise<unknown> =>
+    db.pool.query(
+      `insert into understudy.data_update (at, tick, entity_type, entity_id, field, old, new, source)
+       values ($2, $1::bigint + 100, 'Shot', $1::bigint, 'code', null, '"x"', 'event')`,
+      [id, at],
+    );
+  await add(1, now);
+  // Far ahead: there is no partition yet, and what comes is kept all the same.
+  const later = new Date(now.getTime() + 100 * DAY_MS);
+  await add(2, later);
+  const known = async (id: number): Promise<number> =>
+    (await readHistory(db.pool, { type: 'Shot', id }, { limit: 10 })).length;
+  assert.equal(await keepUpdateLog(db, 30, now), 0);
+  assert.deepEqual([await known(1), await known(2)], [1, 1]);
+  const before = await readUpdateLogSpan(db.pool);
+  assert.ok((await keepUpdateLog(db, 30, later)) > 0, 'weeks are dropped');
+  assert.deepEqual([await known(1), await known(2)], [0, 1]);
+  const after = await readUpdateLogSpan(db.pool);
+  assert.ok(before !== null && after !== null && after.since > before.since);
+  assert.ok(after.since.getTime() <= later.getTime() - 30 * DAY_MS, 'no younger week is lost');
+  assert.equal(after.sinceTick, Math.max(before.sinceTick, 101));
+  const { rows } = await db.pool.query('select from understudy.data_update_other');
+  assert.equal(rows.length, 0, 'it was moved to its week');
+  assert.equal(await keepUpdateLog(db, 30, later), 0);
 });

@@ -11,7 +11,10 @@ export class AsOfRefused extends Error {
   override readonly name = 'AsOfRefused';
 }
 
-/** A moment, or the moment after which an event of the site's log was applied. */
+/**
+ * A moment, or the moment after which an event of the site's log was applied. What an event put in doubt only shows from
+ * the fetch on that settled it.
+ */
 export type Moment = { readonly event: number } | { readonly time: Date };
 
 /**

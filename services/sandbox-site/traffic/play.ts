@@ -233,9 +233,12 @@ function somebody(site: Site, random: Random): EntityRef {
   return first !== undefined && !first.retired ? first : { type: 'ApiUser', id: 1 };
 }
 
-/** Plays one believable write of a studio at work, through the same calls as the API. */
-export function playOne(site: Site, random: Random): void {
-  const caller = callerAs(site, somebody(site, random));
+/**
+ * Plays one believable write of a studio at work, through the same calls as the API.
+ * @param by who does it; one of the studio's people unless told.
+ */
+export function playOne(site: Site, random: Random, by: EntityRef = somebody(site, random)): void {
+  const caller = callerAs(site, by);
   const play = { site, caller, random };
   try {
     if (!pickAct(random)(play)) changeAnything(play);
