@@ -5,6 +5,12 @@ import { type CommandLine, commandLine } from './command-line.ts';
 import { COMMANDS } from './commands/all.ts';
 import { EXIT_FAILED, exitCodeOf, tellFailure } from './failure.ts';
 
+// Whoever reads the output may have seen enough: `understudy status | head`.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
 const program = new Command('understudy')
   .description('Looks at a replica of a Flow Production Tracking site and tells its services what to do.')
   .version(VERSION)
