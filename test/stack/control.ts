@@ -78,6 +78,14 @@ export function controlTests(stackOf: () => Stack): void {
       });
     });
 
+    test('a paused scanner ends what it has begun, and scans nothing', async () => {
+      assert.deepEqual(outcomes(await tell('scanner', 'pause')), { scanner: 'done' });
+      await until('the scanner says that it is paused', async () => (await state('scanner')) === 'paused');
+      const begun = `select from understudy.scan_chunk where state = 'open' and claimed_until > now()`;
+      await until('what it had begun is done', async () => (await database.query(begun)).rowCount === 0);
+    });
+
+    // While nothing is scanned, what is not heard of by an event is not known.
     test('a paused applier applies nothing, also after a restart, and goes on when told to', async () => {
       assert.deepEqual(outcomes(await tell('applier', 'pause')), { applier: 'done' });
       await until('the applier says that it is paused', async () => (await state('applier')) === 'paused');
@@ -102,6 +110,7 @@ export function controlTests(stackOf: () => Stack): void {
       assert.equal(await subjectInReplica(id), undefined);
       assert.deepEqual(outcomes(await tell('event-poller', 'resume')), { 'event-poller': 'done' });
       await until('the note arrives', async () => (await subjectInReplica(id)) === 'made while not polled');
+      assert.deepEqual(outcomes(await tell('scanner', 'resume')), { scanner: 'done' });
     });
 
     test('a poll makes it read at once; what does not concern a service is said', async () => {
