@@ -43,11 +43,15 @@ export async function sendMessage(q: Queryable, message: StoredMessage): Promise
   );
 }
 
-/** Messages for an instance that it has not answered, oldest first, with PostgreSQL's time now. */
+/**
+ * Messages for an instance that it has not answered, oldest first, with PostgreSQL's time now.
+ * @param startedAt when the instance started, by PostgreSQL's clock: what was sent before was sent to others.
+ */
 export async function unansweredMessages(
   q: Queryable,
   service: string,
   instance: string,
+  startedAt: Date,
 ): Promise<readonly { readonly message: StoredMessage; readonly now: Date }[]> {
   const { rows } = await q.query<{
     id: string;
@@ -59,11 +63,11 @@ export async function unansweredMessages(
     now: Date;
   }>(
     `select id, service, name, argument, sent_at, signature, now() from understudy.control_message m
-     where service in ($1, 'all') and sent_at > now() - interval '${LOOKED_AT}'
+     where service in ($1, 'all') and sent_at > greatest($3, now() - interval '${LOOKED_AT}')
        and not exists (select from understudy.control_answer a
          where a.message_id = m.id and a.service = $1 and a.instance = $2)
      order by sent_at, id`,
-    [service, instance],
+    [service, instance, startedAt],
   );
   return rows.map(({ sent_at: sentAt, now, ...message }) => ({ message: { ...message, sentAt }, now }));
 }

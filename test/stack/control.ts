@@ -183,7 +183,11 @@ export function controlTests(stackOf: () => Stack): void {
       await until('the process is gone', () => !stack.process('scanner').running);
       assert.equal(await stack.process('scanner').end(), 0);
       assert.deepEqual(await tell('scanner', 'ping'), []);
+      // Its successor is not meant by what drained it.
       stack.process('scanner').start();
+      await until('its successor answers', async () => (await tell('scanner', 'ping')).length === 1, {
+        timeoutMs: 60_000,
+      });
     });
 
     test('a message with another signature, or an old one, changes nothing', async () => {

@@ -7,6 +7,7 @@ import {
 } from '@understudy/store/control-messages';
 import { isUnprepared, type Queryable } from '@understudy/store/database';
 import { type Listener, listen } from '@understudy/store/notifications';
+import { databaseTime } from '@understudy/store/site-schema';
 import type { Logger } from 'pino';
 import { Bell } from '../bell.ts';
 import { instanceName, VERSION } from '../heartbeat.ts';
@@ -43,6 +44,7 @@ export async function receiveMessages(options: ReceiveOptions): Promise<void> {
   const bell = new Bell();
   const handled = new Set<string>();
   let listener: Listener | null = null;
+  let startedAt: Date | null = null;
 
   const hear = async (): Promise<void> => {
     if (listener !== null) return;
@@ -60,7 +62,9 @@ export async function receiveMessages(options: ReceiveOptions): Promise<void> {
 
   const messages = async (): ReturnType<typeof unansweredMessages> => {
     try {
-      return await unansweredMessages(q, service, instance);
+      // A drained instance's successor must not be drained by the same message.
+      startedAt ??= new Date((await databaseTime(q)).getTime() - process.uptime() * 1_000);
+      return await unansweredMessages(q, service, instance, startedAt);
     } catch (error) {
       // The first start of all: there are no tables yet, hence no messages.
       if (!isUnprepared(error)) throw error;
