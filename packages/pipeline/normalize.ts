@@ -44,6 +44,8 @@ function meaning(entry: EventLogEntry, schema: CachedSchema): Meaning {
     return only(backReference(entry, type, meta, schema));
   const target = targetOf(entry, type, meta);
   if (target === null) return only({ kind: 'ignore', reason: 'names no entity' });
+  // Such as Shotgun_Reading_Change of a Note: it tells what somebody did, and not whether the entity changed.
+  if (target.type !== type) return only({ kind: 'refresh', target, reason: `an event of ${type}` });
   switch (action) {
     case 'New':
       return only({ kind: 'new', target });
