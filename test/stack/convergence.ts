@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { after, before, describe, test } from 'node:test';
+import { after, before, beforeEach, describe, test } from 'node:test';
 import type { QueueKind, Stack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { type Replica, readReplica } from '@understudy/pipeline/replica';
@@ -38,7 +38,6 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
     let replica: Replica;
     before(async () => {
       stack = stackOf();
-      await stack.sandbox('/traffic', { writesPerSecond: TRAFFIC_PER_SECOND });
       database = await openDatabase({ url: stack.databaseUrl, poolSize: 2, applicationName: 'test' });
       site = createSiteClient({
         url: stack.siteUrl,
@@ -48,6 +47,7 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       });
       replica = await readReplica(database, site);
     });
+    beforeEach(() => stack.sandbox('/traffic', { writesPerSecond: TRAFFIC_PER_SECOND }));
     after(async () => {
       await site?.close();
       await database?.close();
@@ -92,7 +92,6 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       ).catch((error: unknown) => {
         throw new Error(JSON.stringify(last.slice(0, 20)), { cause: error });
       });
-      await stack.sandbox('/traffic', { writesPerSecond: TRAFFIC_PER_SECOND });
     }
 
     /** Waits until `count` more event ids than now were polled, whether they can be applied or not. */
@@ -150,6 +149,9 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       // No queue has part in it.
       skip: queue !== 'postgres',
     }, async () => {
+      await until('the reader answers from the replica', async () => (await readShot()) === 'replica', {
+        timeoutMs: SETTLE_TIMEOUT_MS,
+      });
       await stack.sandbox('/traffic', { writesPerSecond: 0 });
       const shots = { type: 'Shot', fields: ['description'], pageSize: 2 };
       const [changed, retired] = (await site.read(shots, { priority: 'client' })).results;
