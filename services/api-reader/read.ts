@@ -20,7 +20,7 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     const context = queryContext(state);
     const { payload } = call.envelope;
     const answers = parts.answersOf(context.schema);
-    const question = answers.isOn ? JSON.stringify(payload) : '';
+    const question = answers.isOn ? questionOf(payload) : '';
     const made = async (read: CompiledRead): Promise<Made> => ({
       text: (await runRead(parts.statements, read)).text,
       marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
@@ -40,6 +40,16 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
         parts.mediaLinks.linkTo(ref, name, base),
       );
   });
+}
+
+/** A read as a key; empty where it nests too deeply to be written, which compiling it says of it as well. */
+function questionOf(payload: unknown): string {
+  try {
+    return JSON.stringify(payload);
+  } catch (error) {
+    if (error instanceof RangeError) return '';
+    throw error;
+  }
 }
 
 /** @throws for what cannot be compiled, though it could before. */
