@@ -31,6 +31,14 @@ test('a database that is away can be opened, and says so when it is asked', asyn
   await db.close();
 });
 
+test('closing leaves no connection behind that would keep the process alive', async () => {
+  const db = await openDatabase(optionsFor(database.url));
+  await Promise.all([db.pool.query('select 1'), db.snapshot((tx) => tx.query('select 1'))]);
+  assert.ok(db.pool.totalCount > 0);
+  await db.close();
+  assert.equal(db.pool.totalCount, 0);
+});
+
 test('a connection in use that breaks between two of its queries fails the next one, and nothing else', async () => {
   const db = await openDatabase(optionsFor(database.url));
   try {

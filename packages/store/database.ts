@@ -118,6 +118,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
         shouldRetry: ({ error }) => RETRYABLE.has((error as { code?: string }).code ?? ''),
       }),
     snapshot: (work) => once('begin isolation level repeatable read, read only', work),
-    close: () => orm.close(true),
+    close: async () => {
+      await orm.close(true);
+      // MikroORM ends only a pool that it has asked something itself; another keeps the process alive until its connections
+      // have been idle for long enough.
+      if (!pool.ended) await pool.end();
+    },
   };
 }

@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import type { Config } from '@understudy/runtime/config/sections';
 import type { Logger } from '@understudy/runtime/logging';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { type AnswerCall, apiEndpoint, requestId } from './api.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
@@ -56,7 +56,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     },
     genReqId: requestId,
     rewriteUrl: (request) => localPath(sites, request.url ?? ''),
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     // Those who are connected are answered while the process drains.
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
