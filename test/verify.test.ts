@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import type { EntityDifference } from '@understudy/pipeline/verify/entity-state';
 import { verifyType } from '@understudy/pipeline/verify/verify-type';
-import { type Api, startApi } from './api-rig.ts';
+import { type Api, call, startApi } from './api-rig.ts';
 
 /** `understudy verify` tells what differs from the site, and nothing else. */
 describe('verify', () => {
@@ -72,5 +72,16 @@ describe('verify', () => {
       `select entity_id from understudy.refresh_request where reason = 'found different'`,
     );
     assert.equal(rows.length, differences.length);
+  });
+
+  test('a change of which no event told since the last scan is counted as one that the next scan finds', async () => {
+    const { rows } = await sql('select id from site.task where _active order by id desc limit 1');
+    const id = Number(rows[0]?.['id']);
+    const fields = [{ field_name: 'content', value: 'changed while nobody followed' }];
+    assert.equal((await call(api.siteUrl, 'update', { type: 'Task', id, fields })).status, 200);
+    const args = ['verify', '--types', 'Task', '--ids', String(id), '--settle', '0'];
+    const { code, stdout, stderr } = await api.understudy(...args);
+    assert.equal(code, 1, stderr);
+    assert.match(stdout, /^1 of them changed after the last interval scan began/m);
   });
 });

@@ -6,6 +6,7 @@ import { type VerifiedType, verifyType } from '@understudy/pipeline/verify/verif
 import { and, type FilterGroup, type FilterLeaf, leaf } from '@understudy/site-client/filters';
 import { entityTable } from '@understudy/store/entity-tables';
 import { requestRefresh } from '@understudy/store/refresh-requests';
+import { lastScanAt } from '@understudy/store/scans';
 import { countArgument, idsArgument, listArgument } from '../arguments.ts';
 import type { CommandParts } from '../command-line.ts';
 import { CommandFailure, EXIT_NO, EXIT_USAGE } from '../failure.ts';
@@ -52,7 +53,8 @@ export const registerVerify: RegisterCommand = (program, line) => {
       'after',
       `
 An entity that differs is fetched again from both sides, after the replica had time to follow the event log to that
-moment; only what still differs, while the site's answer stays the same, is reported. Of the address of an image only
+moment; only what still differs, while the site's answer stays the same, is reported. How many of these changed after the
+last interval scan is said as well: the event log did not tell of them, and the next such scan will. Of the address of an image only
 the lasting part is kept and compared, not its signature; files are not kept, and so not compared.
 
 Exit code: 0 without differences, 1 with differences (also when they are being repaired), 69 when the site or
@@ -90,6 +92,10 @@ interface Found {
   /** The first of them. */
   readonly differences: readonly EntityDifference[];
   readonly unsettledCount: number;
+  /** When the last scan began that looked at all that had changed; null before the first. */
+  readonly scannedAt: Date | null;
+  /** Of the differences, those that the site changed later than that. */
+  readonly changedSinceScan: number;
   readonly refs: readonly EntityRef[];
 }
 
@@ -103,6 +109,9 @@ async function verifyAll(
   const verified: VerifiedType[] = [];
   const differences: EntityDifference[] = [];
   const refs: EntityRef[] = [];
+  const { pool } = replica.db;
+  const scannedAt = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
+  let changedSinceScan = 0;
   let compared = 0;
   const left = types.flatMap((type) => {
     const filters = filtersOf(replica, type, options);
@@ -122,6 +131,7 @@ async function verifyAll(
         },
         onDifference: (difference) => {
           if (differences.length < options.limit) differences.push(difference);
+          if (isChangedSince(difference, scannedAt)) changedSinceScan += 1;
           refs.push({ type, id: difference.id });
         },
       });
@@ -137,8 +147,17 @@ async function verifyAll(
     types: verified,
     differences,
     unsettledCount: sum((one) => one.unsettled.length),
+    scannedAt,
+    changedSinceScan,
     refs,
   };
+}
+
+/** Whether the site, whose clock shows whole seconds, says that it changed the entity after a moment. */
+function isChangedSince({ fields }: EntityDifference, moment: Date | null): boolean {
+  const updatedAt = fields['updated_at']?.site;
+  if (moment === null || typeof updatedAt !== 'string') return false;
+  return Date.parse(updatedAt) + 1_000 > moment.getTime();
 }
 
 /** What of a type is compared, or null where nothing of it can belong to the projects. */
@@ -192,6 +211,10 @@ function printFound(found: Found, repaired: number): void {
   if (found.unsettledCount > 0)
     printLine(
       `${countText(found.unsettledCount, 'entity')} changed whenever looked at: nothing is said of them.`,
+    );
+  if (found.changedSinceScan > 0)
+    printLine(
+      `${numberText(found.changedSinceScan)} of them changed after the last interval scan began (${found.scannedAt?.toISOString()}), and no event told of it: the next one will find them.`,
     );
   if (repaired > 0) printLine(`${countText(repaired, 'entity')} will be fetched again by the appliers.`);
   if (found.differenceCount === 0)
