@@ -22,6 +22,8 @@ export interface EntityTable {
 const EVENT_LOG_ENTRY = 'EventLogEntry';
 const EVENT_LOG_VIEW = 'understudy.event_log_entry';
 const NAME_BYTES = 63;
+/** Written with every change, and few people change all there is: an index of it would cost each change and find little. */
+const CHANGED_BY = 'updated_by';
 const SQL_TYPES: Readonly<Record<string, string>> = {
   text: 'text',
   integer: 'bigint',
@@ -94,9 +96,10 @@ function property(column: string, columnType: string, more: Property = {}): Prop
 export function entitySchemas(type: CachedType): EntitySchema[] {
   const table = entityTable(type);
   const base = unquote(table.sqlName);
-  const indexes: { name: string; properties: string[] }[] = [];
+  const indexes: { name: string; properties?: string[]; expression?: string }[] = [];
+  const indexName = (name: string): string => fitName(`${base}_${name}_idx`);
   const index = (name: string, ...properties: string[]): void => {
-    indexes.push({ name: fitName(`${base}_${name}_idx`), properties });
+    indexes.push({ name: indexName(name), properties });
   };
   const properties: Record<string, Property> = {
     id: property('id', 'bigint', { primary: true, nullable: false, autoincrement: false }),
@@ -115,9 +118,16 @@ export function entitySchemas(type: CachedType): EntitySchema[] {
     } else if (storage.kind === 'link') {
       properties[`field${number}type`] = property(storage.typeColumn, 'text');
       properties[`field${number}id`] = property(storage.idColumn, 'bigint');
+      const called = storage.field.column ?? name;
       // What there is of a project is read page by page in order of ids, often the newest alone.
-      const order = name === 'project' ? ['id'] : [];
-      index(storage.field.column ?? name, `field${number}id`, `field${number}type`, ...order);
+      if (name === 'project') index(called, `field${number}id`, `field${number}type`, 'id');
+      else if (name !== CHANGED_BY) {
+        const on = `create index ${quote(indexName(called))} on ${table.sqlName}`;
+        const { idColumn, typeColumn } = storage;
+        // Every change of a row writes to each index that the row is in, and most links of most rows are empty.
+        const expression = `${on} (${idColumn}, ${typeColumn}) where ${idColumn} is not null`;
+        indexes.push({ name: indexName(called), expression });
+      }
     } else if (storage.kind === 'links')
       schemas.push(linksSchema(type.name, storage.field.column ?? name, storage.table));
   }
