@@ -65,7 +65,7 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
   const offset = page === 1 ? '' : `offset ${scope.parameters.add((page - 1) * pageSize, 'bigint')}`;
   const sql = `select ${json} as entity from (
       select ${root.alias}.* ${from} order by ${order} limit ${pageSize + 1} ${offset}) ${alias}${joins}`;
-  const name = `read_${hash('sha1', sql, 'hex').slice(0, 20)}`;
+  const name = nameOf(sql);
   const params = scope.parameters.values;
   return {
     sql,
@@ -77,6 +77,21 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
     pageSize,
     type,
   };
+}
+
+/** Names of statements that are remembered; as many as connections keep prepared, and more. */
+const NAMES_MAX = 2_000;
+const names = new Map<string, string>();
+
+/** Remembered, since reads of one shape have the same text: it is quicker looked up than hashed. */
+function nameOf(sql: string): string {
+  const known = names.get(sql);
+  if (known !== undefined) return known;
+  const name = `read_${hash('sha1', sql, 'hex').slice(0, 20)}`;
+  const oldest = names.keys().next();
+  if (names.size >= NAMES_MAX && oldest.done !== true) names.delete(oldest.value);
+  names.set(sql, name);
+  return name;
 }
 
 /**

@@ -94,9 +94,10 @@ export function imageFields(
   const found = new Set<string>();
   for (const path of fields) {
     if (typeof path !== 'string') continue;
-    const segments = path.split('.');
-    const owner = segments.length === 1 ? type : segments.at(-2);
-    const field = schema.types.get(owner ?? '')?.fields.get(segments.at(-1) ?? '');
+    // Looked at for every read: most fields are the type's own.
+    const dot = path.lastIndexOf('.');
+    const owner = dot === -1 ? type : path.slice(path.lastIndexOf('.', dot - 1) + 1, dot);
+    const field = schema.types.get(owner)?.fields.get(path.slice(dot + 1));
     if (field?.dataType === 'image' && !field.absent) found.add(path);
   }
   return [...found];

@@ -89,8 +89,14 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
       if (isLost || seen === null) return null;
       const ageMs = performance.now() - seen.at;
       if (ageMs > LOOK_TIMEOUT_MS + LOOK_MS) return null;
-      const { at: _at, lagMs, ...state } = seen;
-      return { ...state, lagMs: lagMs === null ? null : lagMs + ageMs };
+      // Each by its name: two of these are made for each call, and rest and spread take longer than all else here.
+      const { watermark, lagMs, servable, hasUnmergedWrites: unmerged } = seen;
+      return {
+        watermark,
+        lagMs: lagMs === null ? null : lagMs + ageMs,
+        servable,
+        hasUnmergedWrites: unmerged,
+      };
     },
     lost: () => {
       isLost = true;
