@@ -4,7 +4,7 @@ import type { Queryable } from '@understudy/store/database';
 import { entityTable } from '@understudy/store/entity-tables';
 import { appliedEvents, type StoredEvent, takeUnapplied } from '@understudy/store/event-log';
 import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targets';
-import { mergeChanges, type RowChange } from '@understudy/store/merge/changes';
+import { mergeChangesOfTypes, type RowChange } from '@understudy/store/merge/changes';
 import type { Origin } from '@understudy/store/merge/origin';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
 import { eventTargets } from './event-targets.ts';
@@ -83,13 +83,17 @@ async function applyStored(
     planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
   }
   // Rows before link targets, types in one order: the order of locks is the same for everybody.
-  for (const [type, changes] of [...plan.changes].sort(([a], [b]) => (a < b ? -1 : 1))) {
-    const cached = schema.types.get(type);
-    if (cached === undefined) continue;
-    const { doubtful, missing } = await mergeChanges(tx, entityTable(cached), changes, origin);
-    const last = events.at(-1)?.tick ?? 0;
-    for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
-    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
+  const ofTypes = [...plan.changes]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([type, changes]) => {
+      const cached = schema.types.get(type);
+      return cached === undefined ? [] : [{ table: entityTable(cached), changes }];
+    });
+  const last = events.at(-1)?.tick ?? 0;
+  for (const [at, merged] of (await mergeChangesOfTypes(tx, ofTypes, origin)).entries()) {
+    const type = ofTypes[at]?.table.type ?? '';
+    for (const id of merged.doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
+    for (const id of merged.missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
   }
   await upsertLinkTargets(tx, plan.targets);
   const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);

@@ -75,9 +75,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   } as never) as MikroORM;
   const pool = (await orm.em.getConnection().getNativeClient()) as unknown as pg.Pool;
   // MikroORM leaves times as text; our SQL is read as pg reads it. Connections are made later, with this in place.
-  const unopened = pool as unknown as { options: { types: unknown }; Client: unknown };
+  const unopened = pool as unknown as { options: { types: unknown; pipeline: boolean }; Client: unknown };
   unopened.options.types = new pg.TypeOverrides();
   unopened.Client = GuardedClient;
+  // Statements that were not waited for go out at once, one after the other.
+  unopened.options.pipeline = true;
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });

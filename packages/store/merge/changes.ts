@@ -3,7 +3,7 @@ import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { scalarFields } from './columns.ts';
 import { isSame, judge } from './judge.ts';
-import { readKnownLinks } from './known-links.ts';
+import { type KnownLinks, readKnownLinks } from './known-links.ts';
 import { type KnownRow, lockRows } from './known-rows.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
 import { type DataUpdate, logUpdates } from './update-log.ts';
@@ -41,65 +41,123 @@ export interface MergedChanges {
 
 const ACTIVE = '_active';
 
-/**
- * Merges changes into rows of one type (design: one merge): a change sets a field if its tick is later than the field's
- * stamp and the row's fetch; what may already be contained in the row and differs is in doubt. Rows are locked in id
- * order, judged, and written in one statement for their fields and two for each list; any order, repetition or
- * concurrency of batches gives one result. Each change that is applied and says something new is logged, also where a
- * later one of the batch goes over it.
- */
+/** Changes of rows of one type. */
+export interface TypeChanges {
+  readonly table: EntityTable;
+  readonly changes: readonly RowChange[];
+}
+
+/** Merges changes into rows of one type; see `mergeChangesOfTypes`. */
 export async function mergeChanges(
   tx: Queryable,
   table: EntityTable,
   changes: readonly RowChange[],
   origin: Origin = UNLOGGED,
 ): Promise<MergedChanges> {
+  const [merged] = await mergeChangesOfTypes(tx, [{ table, changes }], origin);
+  return merged ?? { doubtful: [], missing: [] };
+}
+
+/**
+ * Merges changes into rows (design: one merge): a change sets a field if its tick is later than the field's stamp and the
+ * row's fetch; what may already be contained in the row and differs is in doubt. Rows are locked in the order of the types
+ * given and of ids, judged, and written in one statement a type for their fields and two for each list; any order,
+ * repetition or concurrency of batches gives one result. Each change that is applied and says something new is logged,
+ * also where a later one of the batch goes over it.
+ *
+ * Statements are sent without waiting for those before them, so that PostgreSQL works on the rows of one type while
+ * those of the next are judged.
+ * @returns what became of each type, in the order given.
+ */
+export async function mergeChangesOfTypes(
+  tx: Queryable,
+  ofTypes: readonly TypeChanges[],
+  origin: Origin = UNLOGGED,
+): Promise<readonly MergedChanges[]> {
+  const known = await Promise.all(ofTypes.map((ofType) => readKnown(tx, ofType)));
+  const updates: DataUpdate[] = [];
+  const writing: Promise<void>[] = [];
+  const write = (written: Promise<void>): void => {
+    // Whoever awaits them all hears of a failure; until then it must not count as one that nobody hears.
+    written.catch(() => {});
+    writing.push(written);
+  };
+  const merged = ofTypes.map(({ table, changes }, at) => {
+    const { rows, links } = known[at] ?? NOTHING_KNOWN;
+    const merging = new Merging(table, origin, updates);
+    const result = merging.mergeAll(changes, rows, links);
+    write(writeFields(tx, table, merging.fieldWrites));
+    for (const [field, writes] of merging.linkWrites) {
+      const storage = table.fields.get(field);
+      if (storage?.kind === 'links') write(writeLinks(tx, storage.table, [...writes.values()]));
+    }
+    return result;
+  });
+  write(logUpdates(tx, updates));
+  await Promise.all(writing);
+  return merged;
+}
+
+/** What the replica has of the rows that changes are about. */
+interface Known {
+  readonly rows: ReadonlyMap<number, KnownRow>;
+  readonly links: KnownLinks;
+}
+
+const NOTHING_KNOWN: Known = { rows: new Map(), links: new Map() };
+
+async function readKnown(tx: Queryable, { table, changes }: TypeChanges): Promise<Known> {
   const ids = [...new Set(changes.map((change) => change.id))].sort((a, b) => a - b);
-  if (ids.length === 0) return { doubtful: [], missing: [] };
+  if (ids.length === 0) return NOTHING_KNOWN;
   const fields = new Set<string>();
   const lists = new Set<string>();
   for (const { change } of changes) {
     if (change.kind === 'active') fields.add(ACTIVE);
     else (change.kind === 'links' ? lists : fields).add(change.field);
   }
-  const rows = await lockRows(tx, table, ids, fields);
-  const links = lists.size === 0 ? null : await readKnownLinks(tx, table, [...lists], ids);
-  const merging = new Merging(table, origin);
-  const doubtful = new Set<number>();
-  const missing = new Set<number>();
-  for (const change of [...changes].sort((a, b) => a.tick - b.tick)) {
-    const row = rows.get(change.id);
-    if (row === undefined) {
-      missing.add(change.id);
-      continue;
-    }
-    const { change: told } = change;
-    const isCertain =
-      told.kind === 'links'
-        ? merging.mergeLinks(row, change, told, links?.get(told.field)?.get(change.id))
-        : merging.mergeField(row, change, told);
-    if (!isCertain) doubtful.add(change.id);
-  }
-  await writeFields(tx, table, merging.fieldWrites);
-  for (const [field, writes] of merging.linkWrites) {
-    const storage = table.fields.get(field);
-    if (storage?.kind === 'links') await writeLinks(tx, storage.table, [...writes.values()]);
-  }
-  await logUpdates(tx, merging.updates);
-  return { doubtful: [...doubtful], missing: [...missing] };
+  const [rows, links] = await Promise.all([
+    lockRows(tx, table, ids, fields),
+    readKnownLinks(tx, table, [...lists], ids),
+  ]);
+  return { rows, links };
 }
 
 /** What a batch of changes comes to, judged one after the other. */
 class Merging {
   readonly fieldWrites = new Map<number, RowWrite>();
   readonly linkWrites = new Map<string, Map<string, LinkWrite>>();
-  readonly updates: DataUpdate[] = [];
   readonly #table: EntityTable;
   readonly #origin: Origin;
+  readonly #updates: DataUpdate[];
 
-  constructor(table: EntityTable, origin: Origin) {
+  /** @param updates takes what the data-update log is to say. */
+  constructor(table: EntityTable, origin: Origin, updates: DataUpdate[]) {
     this.#table = table;
     this.#origin = origin;
+    this.#updates = updates;
+  }
+
+  mergeAll(
+    changes: readonly RowChange[],
+    rows: ReadonlyMap<number, KnownRow>,
+    links: KnownLinks,
+  ): MergedChanges {
+    const doubtful = new Set<number>();
+    const missing = new Set<number>();
+    for (const change of [...changes].sort((a, b) => a.tick - b.tick)) {
+      const row = rows.get(change.id);
+      if (row === undefined) {
+        missing.add(change.id);
+        continue;
+      }
+      const { change: told } = change;
+      const isCertain =
+        told.kind === 'links'
+          ? this.mergeLinks(row, change, told, links.get(told.field)?.get(change.id))
+          : this.mergeField(row, change, told);
+      if (!isCertain) doubtful.add(change.id);
+    }
+    return { doubtful: [...doubtful], missing: [...missing] };
   }
 
   /** @returns false where the row is in doubt. */
@@ -179,7 +237,7 @@ class Merging {
   #log({ id, tick, eventId = null, user = null }: RowChange, field: string, before: Json, after: Json): void {
     const { logged, source } = this.#origin;
     if (!logged) return;
-    this.updates.push({
+    this.#updates.push({
       type: this.#table.type,
       id,
       field,

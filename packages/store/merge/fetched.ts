@@ -84,14 +84,13 @@ export async function mergeFetched(
         : rows.map(({ row }) => field.parse(row[field.name]));
     for (const { sqlType, of } of field.columns) values.push(arrayLiteral(parsed.map(of), sqlType));
   }
-  const { rows: accepted } = await tx.query<MergedRow>({
-    ...upsertStatement(table, origin.logged),
-    values,
-  });
+  const merging = tx.query<MergedRow>({ ...upsertStatement(table, origin.logged), values });
+  // Names are gathered while PostgreSQL merges the rows.
+  const naming = upsertLinkTargets(tx, targetsSeen(table, rows, tick), { certain: false });
+  const [{ rows: accepted }] = await Promise.all([merging, naming]);
   if (accepted.some((row) => row.raced)) throw new MergeRaced();
   const taken = new Map(accepted.map((row) => [Number(row.id), row]));
   await mergeFetchedLinks(tx, table, linksOfTaken(table, rows, taken), tick, origin);
-  await upsertLinkTargets(tx, targetsSeen(table, rows, tick), { certain: false });
   return [...taken.keys()];
 }
 

@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { EntityRow } from '@understudy/domain/entity';
+import { createTestDatabase } from '@understudy/harness/postgres';
+import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import { type Database, openDatabase } from '../database.ts';
+import { type EntityTable, entityTable } from '../entity-tables.ts';
+import { migrate } from '../migrate.ts';
+import { syncEntityTables } from '../sync-entity-tables.ts';
+import { mergeChangesOfTypes, type RowChange, type TypeChanges } from './changes.ts';
+import { mergeFetched } from './fetched.ts';
+
+/** Changes of several types in one batch, whose statements are sent without waiting for those before them. */
+const SCHEMA = parseCachedSchema(`
+types:
+  Asset: { code: text }
+  Shot: { code: text, tags: { multi_entity: [Tag] } }
+  Tag: { name: text }
+`);
+
+let db: Database;
+let dropDatabase: () => Promise<void>;
+before(async () => {
+  const database = await createTestDatabase();
+  dropDatabase = database.drop;
+  const options = { url: database.url, poolSize: 2, applicationName: 'test' };
+  db = await openDatabase(options);
+  await migrate(db);
+  await syncEntityTables(db, options, SCHEMA);
+  for (const type of ['Asset', 'Shot']) {
+    const rows = [1, 2].map((id) => ({
+      row: { type, id, code: 'fetched', tags: [] } as unknown as EntityRow,
+      active: true,
+    }));
+    await db.transaction((tx) => mergeFetched(tx, tableOf(type), { tick: 1, siteTime: new Date(0), rows }));
+  }
+});
+after(async () => {
+  await db?.close();
+  await dropDatabase?.();
+});
+
+function tableOf(type: string): EntityTable {
+  const cached = SCHEMA.types.get(type);
+  assert(cached);
+  return entityTable(cached);
+}
+
+const set = (id: number, tick: number, value: string): RowChange => ({
+  id,
+  tick,
+  siteTime: new Date(1_000_000),
+  change: { kind: 'set', field: 'code', value },
+});
+
+async function codes(): Promise<readonly (readonly [string, string])[]> {
+  const { rows } = await db.pool.query<{ asset: string; shot: string }>(
+    `select a.code as asset, s.code as shot from ${tableOf('Asset').sqlName} a
+     join ${tableOf('Shot').sqlName} s on s.id = a.id order by a.id`,
+  );
+  return rows.map(({ asset, shot }) => [asset, shot]);
+}
+
+const merge = (ofTypes: readonly TypeChanges[]): Promise<unknown> =>
+  db.transaction((tx) => mergeChangesOfTypes(tx, ofTypes, { source: 'event', logged: true }));
+
+test('what cannot be written of one type leaves all as it was, and says why', async () => {
+  const failing = merge([
+    { table: tableOf('Asset'), changes: [set(1, 10, 'told')] },
+    // PostgreSQL takes no such text.
+    { table: tableOf('Shot'), changes: [set(1, 11, 'no\u0000text'), set(2, 12, 'told')] },
+  ]);
+  await assert.rejects(failing, { code: '22021' });
+  assert.deepEqual(await codes(), [
+    ['fetched', 'fetched'],
+    ['fetched', 'fetched'],
+  ]);
+});
+
+test('changes of several types are merged, and each type tells what became of it', async () => {
+  const tag = { type: 'Tag', id: 5 };
+  const linked: RowChange = {
+    ...set(2, 23, ''),
+    change: { kind: 'links', field: 'tags', added: [tag], removed: [] },
+  };
+  const merged = await merge([
+    { table: tableOf('Asset'), changes: [set(1, 20, 'told'), set(9, 21, 'of none')] },
+    { table: tableOf('Shot'), changes: [set(1, 22, 'told'), linked] },
+  ]);
+  assert.deepEqual(merged, [
+    { doubtful: [], missing: [9] },
+    { doubtful: [], missing: [] },
+  ]);
+  assert.deepEqual(await codes(), [
+    ['told', 'told'],
+    ['fetched', 'fetched'],
+  ]);
+  const { rows } = await db.pool.query(
+    'select entity_type, field, new from understudy.data_update order by seq',
+  );
+  assert.deepEqual(rows, [
+    { entity_type: 'Asset', field: 'code', new: 'told' },
+    { entity_type: 'Shot', field: 'code', new: 'told' },
+    { entity_type: 'Shot', field: 'tags', new: tag },
+  ]);
+});
