@@ -16,8 +16,8 @@ const SECRET_PATHS = [
 
 /** How long a line of a buffered log may wait. */
 const FLUSH_MS = 200;
-/** Each write is another thread's: so many lines are written together that it is seldom woken. */
-const BUFFER_BYTES = 32_768;
+/** No more: the destination copies all that it holds back for each further line. */
+const BUFFER_BYTES = 8_192;
 
 /**
  * The process's log: JSON lines on stdout, or lines for people in a terminal.
@@ -47,13 +47,5 @@ export function createLogger(
     );
   }
   if (!buffered) return pino(options, pino.destination({ sync: true }));
-  return pino(
-    options,
-    pino.destination({
-      sync: false,
-      minLength: BUFFER_BYTES,
-      maxWrite: 2 * BUFFER_BYTES,
-      periodicFlush: FLUSH_MS,
-    }),
-  );
+  return pino(options, pino.destination({ sync: false, minLength: BUFFER_BYTES, periodicFlush: FLUSH_MS }));
 }
