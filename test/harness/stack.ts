@@ -15,7 +15,7 @@ export type ServiceName =
   | 'scanner'
   | 'retirement-reprocessor'
   | 'api-reader';
-const SERVICES: readonly ServiceName[] = [
+export const SERVICES: readonly ServiceName[] = [
   'sandbox-site',
   'event-poller',
   'applier',

@@ -1,8 +1,11 @@
-import { after, before, describe } from 'node:test';
+import { after, afterEach, before, describe, type TestContext } from 'node:test';
 import { NO_REDIS } from '@understudy/harness/programs';
-import { type QueueKind, type Stack, startStack } from '@understudy/harness/stack';
+import { type QueueKind, SERVICES, type Stack, startStack } from '@understudy/harness/stack';
 import { CONTROL_ENVIRONMENT, controlTests } from './control.ts';
 import { CONVERGENCE_ENVIRONMENT, convergenceTests } from './convergence.ts';
+
+/** How much of what a service logged is shown when a test has failed. */
+const SAID_LENGTH = 2_000;
 
 /**
  * What all services together show, each a process of its own, over one stack: starting one costs more than most tests.
@@ -25,6 +28,11 @@ export function servicesOver(queue: QueueKind): void {
       });
     });
     after(() => stack?.stop());
+    afterEach((context) => {
+      if ((context as TestContext & { readonly passed: boolean }).passed) return;
+      for (const name of SERVICES)
+        console.log(`# ${name} said at last:\n${stack.process(name).output.slice(-SAID_LENGTH)}`);
+    });
 
     controlTests(() => stack);
     convergenceTests(queue, () => stack);

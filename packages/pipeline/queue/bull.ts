@@ -14,9 +14,13 @@ export interface BullWorker {
   close(force?: boolean): Promise<void>;
 }
 
-/** How soon a job of a worker that was killed is given to another. */
-const STALLED_INTERVAL_MS = 5_000;
-const LOCK_MS = 15_000;
+/**
+ * How long a job of a worker that was killed stays with it, and how often such jobs are looked for: both together pass
+ * until another takes it. A worker that was only too busy to say that it lives may see its job done twice, which every
+ * job allows.
+ */
+const LOCK_MS = 6_000;
+const STALLED_INTERVAL_MS = 2_000;
 /** BullMQ's own wait after a refused connection is 15 seconds. */
 const RETRY_MS = 1_000;
 
