@@ -39,6 +39,14 @@ const SECOND = `types:
     updated_at: date_time}
 `;
 
+const KILLED: readonly ServiceName[] = [
+  'event-poller',
+  'applier',
+  'scanner',
+  'retirement-reprocessor',
+  'api-reader',
+];
+
 /** Shots from this id on are written to all the time; nobody asks for them before that ends. */
 const WRITTEN_FROM = 25;
 const WRITTEN_COUNT = 15;
@@ -66,15 +74,13 @@ interface Told {
 interface Answer {
   readonly text: string;
   readonly source: string;
-}
-
-interface RawAnswer {
-  readonly text: string;
-  readonly source: string;
+  /** How long it took the one who gave it. */
+  readonly ms: number;
 }
 
 /** @returns null when nobody listens, or the reader was killed before it had answered. */
-async function askOnce(url: string, payload: unknown): Promise<RawAnswer | null> {
+async function askOnce(url: string, payload: unknown): Promise<Answer | null> {
+  const askedAt = performance.now();
   const reply = await fetch(`${url}/api3/json`, {
     method: 'POST',
     headers: { 'content-type': 'application/json; charset=utf-8' },
@@ -85,15 +91,15 @@ async function askOnce(url: string, payload: unknown): Promise<RawAnswer | null>
   }).catch(() => null);
   const text = await reply?.text().catch(() => null);
   if (reply === null || typeof text !== 'string') return null;
-  return { text, source: String(reply.headers.get('x-understudy')) };
+  return { text, source: String(reply.headers.get('x-understudy')), ms: performance.now() - askedAt };
 }
 
 /** Asks as often as it takes while nobody listens, as whatever stands before several readers does. */
 async function ask(url: string, payload: unknown): Promise<Answer> {
-  const { text, source } = await until('somebody listens', () => askOnce(url, payload), WAIT);
+  const { text, source, ms } = await until('somebody listens', () => askOnce(url, payload), WAIT);
   const body = JSON.parse(text) as { readonly results?: { readonly entities?: unknown } };
   assert.ok(body.results?.entities !== undefined, text.slice(0, 500));
-  return { text: JSON.stringify(body.results.entities), source };
+  return { text: JSON.stringify(body.results.entities), source, ms };
 }
 
 function percentile(values: readonly number[], share: number): number {
@@ -116,11 +122,9 @@ class Watchers {
     for (let turn = 0; !this.#stopping; turn += 1) {
       const payload = QUESTIONS[turn % QUESTIONS.length];
       // Nobody writes to what is asked, so the site's answer now is its answer a moment ago.
-      const startedAt = performance.now();
       const ours = await ask(url, payload);
-      const endedAt = performance.now();
+      this.told.push({ at: performance.now(), ms: ours.ms, source: ours.source });
       const theirs = await ask(siteUrl, payload);
-      this.told.push({ at: endedAt, ms: endedAt - startedAt, source: ours.source });
       if (ours.text !== theirs.text)
         this.wrong.push(`${url} (${ours.source}): ${JSON.stringify(payload)}\n${ours.text}\n${theirs.text}`);
     }
@@ -287,12 +291,14 @@ describe('generations of the cached schema', () => {
     await isThere;
   }
 
-  async function killed(name: ServiceName): Promise<void> {
-    await stack.process(name).end('SIGKILL');
-    stack.process(name).start();
+  /** Kills every service at once, both readers too, and starts them again. */
+  async function everythingKilled(): Promise<void> {
+    const processes = [second, ...KILLED.map((name) => stack.process(name))];
+    await Promise.all(processes.map((one) => one.end('SIGKILL')));
+    for (const one of processes) one.start();
   }
 
-  test('rolled out under traffic while everything is killed: every answer is the site’s', async () => {
+  test('rolled out under traffic, everything killed in each state: every answer is the site’s', async () => {
     const file = join(folder, 'second.yaml');
     const writer = new Writer(stack);
     const watchers = new Watchers(stack.siteUrl, [stack.readerUrl, secondUrl]);
@@ -300,17 +306,15 @@ describe('generations of the cached schema', () => {
     await until('answers before', () => watchers.told.length > 60, WAIT);
     const appliedAt = performance.now();
     await killedWhen(['following', 'scanning', 'ready'], 'move', file);
-    await Promise.all([killed('applier'), killed('event-poller')]);
+    await everythingKilled();
     await killedWhen(['scanning', 'ready'], 'apply', file);
-    await Promise.all([killed('scanner'), killed('applier')]);
-    await second.end('SIGKILL');
-    second.start();
+    await everythingKilled();
     await killedWhen(['ready'], 'rescan');
-    await Promise.all([killed('event-poller'), killed('scanner'), killed('api-reader')]);
+    await everythingKilled();
     const { code, stdout } = await stack.understudy('schema', 'apply', file);
     assert.equal(code, 0, stdout);
     const activatedAt = performance.now();
-    await Promise.all([killed('applier'), killed('event-poller'), killed('scanner')]);
+    await everythingKilled();
     for (const question of QUESTIONS.slice(1)) await served(question);
     const afterAt = performance.now();
     const count = watchers.told.length;
