@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CachedSchemaError, formatCachedSchema, parseCachedSchema } from './cached-schema-file.ts';
+import {
+  CachedSchemaError,
+  cachedSchemaJson,
+  formatCachedSchema,
+  parseCachedSchema,
+  parseCachedSchemaJson,
+} from './cached-schema-file.ts';
 import { withColumns } from './columns.ts';
 import { partOf, unionOf } from './combine.ts';
 import { fitToSite } from './difference.ts';
@@ -27,6 +33,7 @@ test('a schema file is read, and written back to an equal one', () => {
   });
   assert.equal(schema.types.get('Shot')?.fields.get('old')?.absent, true);
   assert.deepEqual(parseCachedSchema(formatCachedSchema(schema)), schema);
+  assert.deepEqual(parseCachedSchemaJson(cachedSchemaJson(schema)), schema);
 });
 
 test('a wrong schema file is refused, naming the place', () => {
@@ -67,6 +74,7 @@ test('a file says which field names mirror where it is not the usual one; what t
     'types: {Shot: {code: text}}\nidentifiers: {Shot: sg_a, CustomEntity01: sg_b}\n',
   );
   assert.deepEqual(parseCachedSchema(formatCachedSchema(schema)), schema);
+  assert.deepEqual(parseCachedSchemaJson(cachedSchemaJson(schema)), schema);
   assert.equal(identifierField('Shot', schema), 'sg_a');
   assert.equal(identifierField('Asset', schema), 'code');
   const text = { data_type: { value: 'text', editable: false }, properties: {} };

@@ -1,5 +1,9 @@
 import type { CachedSchema } from '@understudy/schema/cached-schema';
-import { formatCachedSchema, parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import {
+  cachedSchemaJson,
+  parseCachedSchema,
+  parseCachedSchemaJson,
+} from '@understudy/schema/cached-schema-file';
 import type { SiteSchema } from '@understudy/schema/site-schema';
 import { type SiteSchemaDigest, siteSchemaFrom } from '@understudy/schema/site-schema-digest';
 import type { Queryable } from './database.ts';
@@ -50,7 +54,8 @@ const parsed = new Map<string, CachedSchema>();
 function schemaFrom(text: string): CachedSchema {
   const known = parsed.get(text);
   if (known !== undefined) return known;
-  const schema = parseCachedSchema(text);
+  // Generations of older versions are kept as YAML, which begins with a word.
+  const schema = text.startsWith('{') ? parseCachedSchemaJson(text) : parseCachedSchema(text);
   const oldest = parsed.keys().next();
   if (parsed.size >= PARSED_MAX && oldest.done !== true) parsed.delete(oldest.value);
   parsed.set(text, schema);
@@ -95,8 +100,8 @@ export async function insertGeneration(
      values ('following', $1, $2, $3, $4) returning id`,
     [
       generation.source,
-      formatCachedSchema(generation.declared),
-      formatCachedSchema(generation.schema),
+      cachedSchemaJson(generation.declared),
+      cachedSchemaJson(generation.schema),
       generation.isAutomatic,
     ],
   );

@@ -1,5 +1,5 @@
 import { MikroORM } from '@mikro-orm/postgresql';
-import type { CachedSchema } from '@understudy/schema/cached-schema';
+import type { CachedSchema, CachedType } from '@understudy/schema/cached-schema';
 import { missingChangeMarks } from './change-marks.ts';
 import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
 import { type EntityTable, entitySchemas, entityTable, unquote } from './entity-tables.ts';
@@ -49,6 +49,21 @@ function fieldColumns(table: EntityTable): readonly (readonly [name: string, sql
   });
 }
 
+/** Whether every table, column and finished index of these types is there already. */
+function isComplete(types: readonly CachedType[], { tables, indexes }: Existing): boolean {
+  return types.every((type) => {
+    const table = entityTable(type);
+    const columns = tables.get(unquote(table.sqlName));
+    return (
+      fieldColumns(table).every(([name]) => columns?.has(unquote(name))) &&
+      entitySchemas(type).every(
+        ({ meta }) =>
+          tables.has(meta.tableName) && meta.indexes.every(({ name }) => indexes.get(name ?? '') === true),
+      )
+    );
+  });
+}
+
 /** Gives way to the traffic and tries again. */
 async function runBriefly(db: Database, statement: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
@@ -74,11 +89,18 @@ export async function syncEntityTables(
   options: DatabaseOptions,
   schema: CachedSchema,
 ): Promise<void> {
+  const types = [...schema.types.values()];
+  // So it is at nearly every start, and making MikroORM's descriptions takes a third of a second.
+  const isDone = await existing(db).then(
+    async (found) =>
+      isComplete(types, found) && (await missingChangeMarks(db.pool, types.map(entityTable))).length === 0,
+  );
+  if (isDone) return;
   // MikroORM describes the tables. Its comparison with what exists would take a column that went and one that came for
   // one that was renamed; so what is missing is found here.
   const orm = new MikroORM({
     ...ormOptions({ ...options, poolSize: 1 }),
-    entities: [...schema.types.values()].flatMap(entitySchemas),
+    entities: types.flatMap(entitySchemas),
     schemaGenerator: { disableForeignKeys: false },
   } as never) as MikroORM;
   const statements = await orm.schema
@@ -91,7 +113,7 @@ export async function syncEntityTables(
       const name = CREATE_TABLE.exec(statement)?.[1];
       if (name !== undefined && !tables.has(name)) await db.pool.query(statement);
     }
-    for (const type of schema.types.values()) {
+    for (const type of types) {
       const table = entityTable(type);
       const columns = tables.get(unquote(table.sqlName));
       if (columns === undefined) continue;
@@ -108,7 +130,7 @@ export async function syncEntityTables(
       const beside = tables.has(table) ? 'concurrently ' : '';
       await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
     }
-    const marks = await missingChangeMarks(db.pool, [...schema.types.values()].map(entityTable));
+    const marks = await missingChangeMarks(db.pool, types.map(entityTable));
     for (const statement of marks) await runBriefly(db, statement);
   });
 }

@@ -2,10 +2,11 @@ import { run } from 'node:test';
 import closingReporter from './closing-reporter.ts';
 
 /**
- * Runs files of tests, two at a time and in the order given (`node --test` sorts them by name).
+ * Runs files of tests, some at a time and in the order given (`node --test` sorts them by name).
  * Ends with 1 when a test failed.
  */
-const AT_ONCE = 2;
+/** One more than two cores have work for: tests wait a good part of their time. */
+const AT_ONCE = 3;
 /** A file of tests that takes longer hangs; a busy machine may need minutes to start a dozen processes. */
 const TIMEOUT_MS = 20 * 60_000;
 
