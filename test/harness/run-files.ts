@@ -5,8 +5,8 @@ import closingReporter from './closing-reporter.ts';
  * Runs files of tests, some at a time and in the order given (`node --test` sorts them by name).
  * Ends with 1 when a test failed.
  */
-/** One more than two cores have work for: tests wait a good part of their time. */
-const AT_ONCE = 3;
+/** More take longer than these one after the other: while a test waits for the processor, its traffic goes on. */
+const AT_ONCE = 2;
 /** A file of tests that takes longer hangs; a busy machine may need minutes to start a dozen processes. */
 const TIMEOUT_MS = 20 * 60_000;
 

@@ -11,7 +11,7 @@ import { createSiteClient, type SiteClient } from '@understudy/site-client/site-
 import { type Database, openDatabase } from '@understudy/store/database';
 import { readWatermark } from '@understudy/store/watermark';
 
-const TRAFFIC_PER_SECOND = 10;
+const TRAFFIC_PER_SECOND = 6;
 /** How long the replica may take to settle once everything is up again, on two busy cores. */
 const SETTLE_TIMEOUT_MS = 240_000;
 
