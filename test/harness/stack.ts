@@ -165,7 +165,13 @@ export async function startStack(options: {
         `select format('%I.%I', schemaname, tablename) as name from pg_tables
          where schemaname = 'queue' and tablename not like '%migration%'`,
       );
-      if (rows.length > 0) await client.query(`truncate ${rows.map((row) => row.name).join(', ')} cascade`);
+      const tables = rows.map((row) => row.name).join(', ');
+      // Workers lock the same tables in another order; PostgreSQL then ends one of the two, which may be this one.
+      const isWiped = async (): Promise<boolean> => {
+        await client.query(`truncate ${tables} cascade`);
+        return true;
+      };
+      if (rows.length > 0) await until('the queue is wiped', isWiped);
       await client.end();
     },
     call: async (url, method, payload) => {
