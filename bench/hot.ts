@@ -4,7 +4,7 @@ import { cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
 import { startLoadGenerator } from './load/processes.ts';
 import { print } from './report.ts';
-import { openStudios } from './rig.ts';
+import { COMPILE_MS, openStudios } from './rig.ts';
 import { median } from './statistics.ts';
 import { MEASURED_READS } from './studio/reads.ts';
 import { studioOf } from './studio/studio.ts';
@@ -24,8 +24,6 @@ const { values } = parseArgs({
 });
 const AUTH = { script_name: 'pipeline', script_key: 'pipeline-key' };
 const WARM_UP_MS = 300;
-/** Servers run for days: before a read is measured, both sides answer it until their code is compiled for good. */
-const COMPILE_MS = 4_000;
 const clients = Number(values.clients);
 const studio = studioOf(1);
 /** Rows that no measured read asks for. */

@@ -3,7 +3,7 @@ import { type CpuMeter, cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
 import { startLoadGenerator } from './load/processes.ts';
 import { print } from './report.ts';
-import { openStudios } from './rig.ts';
+import { COMPILE_MS, openStudios } from './rig.ts';
 import { median } from './statistics.ts';
 import { MEASURED_READS, type MeasuredRead } from './studio/reads.ts';
 import { type Studio, studioOf } from './studio/studio.ts';
@@ -26,8 +26,6 @@ const AUTH = { script_name: 'pipeline', script_key: 'pipeline-key' };
 /** Different requests of one read; more than are sent in a round, so that nothing is asked twice on purpose. */
 const REQUESTS = 5_000;
 const WARM_UP_MS = 300;
-/** Servers run for days: before a read is measured, both sides answer it until their code is compiled for good. */
-const COMPILE_MS = 4_000;
 const COMPILE_CLIENTS = 32;
 
 function requestsOf(read: MeasuredRead, studio: Studio): LoadJob['requests'] {

@@ -7,7 +7,8 @@ import pg from 'pg';
 /**
  * How long a change made on the site takes to be seen through the reader, while the sandbox site plays live
  * traffic. Every sample changes a Shot directly on the site, each time another one, and asks the reader until it answers
- * the new value (one that was changed within the second before would be fetched, to be sure); then the replica tells when the change's event was stored, when its value was merged, and whether the row had to be fetched.
+ * the new value (one that was changed within the second before would be fetched, to be sure); then the replica tells when
+ * the change's event was stored, when its value was merged, and whether the row had to be fetched.
  * The targets: median at most half a poll and 0.15 s, p99 at most one poll and 0.5 s.
  */
 const { values } = parseArgs({

@@ -8,7 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
-import { type ServiceName, type Stack, startStack } from '@understudy/harness/stack';
+import { SERVICES, type Stack, startStack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { readGenerationSummary } from '@understudy/pipeline/generation-summary';
 import { type Database, openDatabase } from '@understudy/store/database';
@@ -39,13 +39,7 @@ const SECOND = `types:
     updated_at: date_time}
 `;
 
-const KILLED: readonly ServiceName[] = [
-  'event-poller',
-  'applier',
-  'scanner',
-  'retirement-reprocessor',
-  'api-reader',
-];
+const KILLED = SERVICES.filter((name) => name !== 'sandbox-site');
 
 /** Shots from this id on are written to all the time; nobody asks for them before that ends. */
 const WRITTEN_FROM = 25;

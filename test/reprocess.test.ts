@@ -5,7 +5,6 @@ import { until } from '@understudy/harness/until';
 import { applyEvents, replayEvents } from '@understudy/pipeline/apply-events';
 import { planEventReprocess, planRetirementReprocess } from '@understudy/pipeline/reprocess/plan-reprocess';
 import { processReprocessChunk } from '@understudy/pipeline/reprocess/process-chunk';
-import { verifyType } from '@understudy/pipeline/verify/verify-type';
 import { readHistory } from '@understudy/store/data-updates';
 import { entityTable } from '@understudy/store/entity-tables';
 import { storeEvents } from '@understudy/store/event-log';
@@ -17,6 +16,7 @@ import {
 } from '@understudy/store/reprocess';
 import { nextTicks } from '@understudy/store/tick';
 import { type Api, call, startApi } from './api-rig.ts';
+import { differences } from './differences.ts';
 
 /** Retirements and revivals that no event told of are found and repaired, and replaying the log changes nothing. */
 describe('reprocessing', () => {
@@ -41,16 +41,6 @@ describe('reprocessing', () => {
     assert(progress?.finishedAt);
     return progress;
   };
-  const differences = async (type: string): Promise<number> => {
-    const { different } = await verifyType(api.replica, type, {
-      priority: 'audit',
-      settleMs: 200,
-      signal: new AbortController().signal,
-      onCompared: () => {},
-      onDifference: () => {},
-    });
-    return different;
-  };
   const activeIds = async (type: string, limit: number): Promise<readonly number[]> => {
     const cached = api.replica.schema.types.get(type);
     assert(cached);
@@ -72,7 +62,7 @@ describe('reprocessing', () => {
       planRetirementReprocess(api.replica, { types, chunkSize: 500, reason: 'test' });
     const first = await run(await plan());
     assert(first.repaired >= retired.length, `${first.repaired} of ${retired.length} were found`);
-    for (const type of types) assert.equal(await differences(type), 0, type);
+    assert.deepEqual(await differences(api.replica, types, 200), []);
     const [one] = retired;
     assert(one);
     const changes = await readHistory(api.replica.db.pool, one, { field: '_active', limit: 10 });
@@ -93,7 +83,7 @@ describe('reprocessing', () => {
     );
     const second = await run(id);
     assert.equal(second.repaired, revived.length);
-    for (const type of types) assert.equal(await differences(type), 0, type);
+    assert.deepEqual(await differences(api.replica, types, 200), []);
     assert.equal((await run(await plan())).repaired, 0, 'nothing is left');
     api.sandbox.faults = { ...api.sandbox.faults, silentRate: 0 };
   });

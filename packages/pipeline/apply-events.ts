@@ -90,10 +90,12 @@ async function applyStored(
       return cached === undefined ? [] : [{ table: entityTable(cached), changes }];
     });
   const last = events.at(-1)?.tick ?? 0;
-  for (const [at, merged] of (await mergeChangesOfTypes(tx, ofTypes, origin)).entries()) {
-    const type = ofTypes[at]?.table.type ?? '';
-    for (const id of merged.doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
-    for (const id of merged.missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
+  const merged = await mergeChangesOfTypes(tx, ofTypes, origin);
+  for (const [at, { table }] of ofTypes.entries()) {
+    const { type } = table;
+    const { doubtful = [], missing = [] } = merged[at] ?? {};
+    for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
+    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
   }
   await upsertLinkTargets(tx, plan.targets);
   const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);

@@ -90,12 +90,9 @@ export async function syncEntityTables(
   schema: CachedSchema,
 ): Promise<void> {
   const types = [...schema.types.values()];
-  // So it is at nearly every start, and making MikroORM's descriptions takes a third of a second.
-  const isDone = await existing(db).then(
-    async (found) =>
-      isComplete(types, found) && (await missingChangeMarks(db.pool, types.map(entityTable))).length === 0,
-  );
-  if (isDone) return;
+  const missingMarks = (): Promise<readonly string[]> => missingChangeMarks(db.pool, types.map(entityTable));
+  // So it is at nearly every start, and having MikroORM describe the tables takes a third of a second.
+  if (isComplete(types, await existing(db)) && (await missingMarks()).length === 0) return;
   // MikroORM describes the tables. Its comparison with what exists would take a column that went and one that came for
   // one that was renamed; so what is missing is found here.
   const orm = new MikroORM({
@@ -130,7 +127,6 @@ export async function syncEntityTables(
       const beside = tables.has(table) ? 'concurrently ' : '';
       await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
     }
-    const marks = await missingChangeMarks(db.pool, types.map(entityTable));
-    for (const statement of marks) await runBriefly(db, statement);
+    for (const statement of await missingMarks()) await runBriefly(db, statement);
   });
 }

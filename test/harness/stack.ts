@@ -167,11 +167,8 @@ export async function startStack(options: {
       );
       const tables = rows.map((row) => row.name).join(', ');
       // Workers lock the same tables in another order; PostgreSQL then ends one of the two, which may be this one.
-      const isWiped = async (): Promise<boolean> => {
-        await client.query(`truncate ${tables} cascade`);
-        return true;
-      };
-      if (rows.length > 0) await until('the queue is wiped', isWiped);
+      if (rows.length > 0)
+        await until('the queue is wiped', () => client.query(`truncate ${tables} cascade`));
       await client.end();
     },
     call: async (url, method, payload) => {

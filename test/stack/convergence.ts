@@ -5,17 +5,17 @@ import type { QueueKind, Stack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { type Replica, readReplica } from '@understudy/pipeline/replica';
 import type { EntityDifference } from '@understudy/pipeline/verify/entity-state';
-import { verifyType } from '@understudy/pipeline/verify/verify-type';
 import { localBudget } from '@understudy/site-client/budget';
 import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
 import { type Database, openDatabase } from '@understudy/store/database';
 import { readWatermark } from '@understudy/store/watermark';
+import { differences } from '../differences.ts';
 
 const TRAFFIC_PER_SECOND = 6;
 /** How long the replica may take to settle once everything is up again, on two busy cores. */
 const SETTLE_TIMEOUT_MS = 240_000;
-
-const TYPES_AT_ONCE = 4;
+/** How long it may take to hear of what was changed before it was compared. */
+const HEARD_MS = 10_000;
 
 /** What is slow by default is seen within a test. */
 export const CONVERGENCE_ENVIRONMENT = {
@@ -66,32 +66,13 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       });
     }
 
-    /** What differs from the site, as `understudy verify` finds it; in this process, to spare its start each time. */
-    async function differences(): Promise<readonly EntityDifference[]> {
-      const found: EntityDifference[] = [];
-      const left = [...replica.schema.types.keys()];
-      const work = async (): Promise<void> => {
-        for (let type = left.shift(); type !== undefined; type = left.shift())
-          await verifyType(replica, type, {
-            priority: 'audit',
-            settleMs: 10_000,
-            signal: new AbortController().signal,
-            onCompared: () => {},
-            onDifference: (difference) => found.push(difference),
-          });
-      };
-      // What seems to differ is looked at again after a while: types wait side by side.
-      await Promise.all(Array.from({ length: TYPES_AT_ONCE }, work));
-      return found;
-    }
-
     async function converges(): Promise<void> {
       await stack.sandbox('/traffic', { writesPerSecond: 0 });
       let last: readonly EntityDifference[] = [];
       await until(
         'nothing differs',
         async () => {
-          last = await differences();
+          last = await differences(replica, replica.schema.types.keys(), HEARD_MS);
           return last.length === 0;
         },
         { timeoutMs: SETTLE_TIMEOUT_MS, everyMs: 500 },

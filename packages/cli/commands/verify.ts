@@ -53,9 +53,9 @@ export const registerVerify: RegisterCommand = (program, line) => {
       'after',
       `
 An entity that differs is fetched again from both sides, after the replica had time to follow the event log to that
-moment; only what still differs, while the site's answer stays the same, is reported. How many of these changed after the
-last interval scan is said as well: the event log did not tell of them, and the next such scan will. Of the address of an image only
-the lasting part is kept and compared, not its signature; files are not kept, and so not compared.
+moment; only what still differs, while the site's answer stays the same, is reported. It also says how many of these
+changed after the last interval scan began: no event told of it, and the next such scan will find them. Of the address
+of an image only the lasting part is kept and compared, not its signature; files are not kept, and so not compared.
 
 Exit code: 0 without differences, 1 with differences (also when they are being repaired), 69 when the site or
 PostgreSQL is away.

@@ -5,7 +5,7 @@ import { scalarFields } from './columns.ts';
 import { isSame, judge } from './judge.ts';
 import { type KnownLinks, readKnownLinks } from './known-links.ts';
 import { type KnownRow, lockRows } from './known-rows.ts';
-import { type Origin, UNLOGGED } from './origin.ts';
+import type { Origin } from './origin.ts';
 import { type DataUpdate, logUpdates } from './update-log.ts';
 import { type RowWrite, writeFields } from './write-fields.ts';
 import { type LinkWrite, writeLinks } from './write-links.ts';
@@ -47,17 +47,6 @@ export interface TypeChanges {
   readonly changes: readonly RowChange[];
 }
 
-/** Merges changes into rows of one type; see `mergeChangesOfTypes`. */
-export async function mergeChanges(
-  tx: Queryable,
-  table: EntityTable,
-  changes: readonly RowChange[],
-  origin: Origin = UNLOGGED,
-): Promise<MergedChanges> {
-  const [merged] = await mergeChangesOfTypes(tx, [{ table, changes }], origin);
-  return merged ?? { doubtful: [], missing: [] };
-}
-
 /**
  * Merges changes into rows (design: one merge): a change sets a field if its tick is later than the field's stamp and the
  * row's fetch; what may already be contained in the row and differs is in doubt. Rows are locked in the order of the types
@@ -72,7 +61,7 @@ export async function mergeChanges(
 export async function mergeChangesOfTypes(
   tx: Queryable,
   ofTypes: readonly TypeChanges[],
-  origin: Origin = UNLOGGED,
+  origin: Origin,
 ): Promise<readonly MergedChanges[]> {
   const known = await Promise.all(ofTypes.map((ofType) => readKnown(tx, ofType)));
   const updates: DataUpdate[] = [];

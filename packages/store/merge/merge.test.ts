@@ -8,7 +8,7 @@ import { type Database, openDatabase } from '../database.ts';
 import { type EntityTable, entityTable } from '../entity-tables.ts';
 import { migrate } from '../migrate.ts';
 import { syncEntityTables } from '../sync-entity-tables.ts';
-import { mergeChanges, type RowChange } from './changes.ts';
+import { mergeChangesOfTypes, type RowChange } from './changes.ts';
 import { mergeFetched } from './fetched.ts';
 import { mergePartial } from './partial.ts';
 
@@ -221,8 +221,8 @@ async function tell(telling: Telling): Promise<readonly number[]> {
       const { tick, siteTime } = telling;
       return mergePartial(tx, table, { tick, siteTime, fields: PARTIAL, rows, origin: ORIGIN });
     }
-    const { doubtful, missing } = await mergeChanges(tx, table, telling.changes, ORIGIN);
-    return [...doubtful, ...missing];
+    const merged = await mergeChangesOfTypes(tx, [{ table, changes: telling.changes }], ORIGIN);
+    return merged.flatMap(({ doubtful, missing }) => [...doubtful, ...missing]);
   });
 }
 
