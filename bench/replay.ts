@@ -154,7 +154,7 @@ try {
     pairs.push({ replay: eventCount / replayS, plain: tasks.flat().length / plainS });
   }
   const { rows: open } = await db.pool.query<{ count: string }>(
-    `select count(*) as count from understudy.event_log where state <> 'applied'`,
+    'select count(*) as count from understudy.open_event',
   );
   const { rows: doubtful } = await db.pool.query<{ count: string }>(
     'select count(*) as count from understudy.refresh_request',

@@ -102,7 +102,7 @@ describe('understudy scan and events', () => {
       [102],
       'what came late is followed as well',
     );
-    await pool.query(`update understudy.event_log set state = 'parked', error = 'bad value' where id = 102`);
+    await pool.query(`update understudy.open_event set error = 'bad value' where id = 102`);
     const ids = async (...args: string[]): Promise<readonly number[]> => {
       const { code, stdout, stderr } = await api.understudy('events', '--json', ...args);
       assert.equal(code, 0, stderr);

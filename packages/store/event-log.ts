@@ -9,7 +9,11 @@ export interface StoredEvent {
   readonly late: boolean;
 }
 
-/** Stores events as they came; those already there stay as they are. @returns how many were new. */
+/**
+ * Stores events as they came; those already there stay as they are. A trigger opens them (`open_event`): they wait until
+ * they are applied.
+ * @returns how many were new.
+ */
 export async function storeEvents(tx: Queryable, events: readonly StoredEvent[]): Promise<number> {
   if (events.length === 0) return 0;
   const records = events.map(({ entry, tick, late }) => ({
@@ -38,8 +42,9 @@ export async function storeEvents(tx: Queryable, events: readonly StoredEvent[])
 export async function takeUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
   const { rows } = await tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
     name: 'take-unapplied',
-    text: `update understudy.event_log set state = 'applied', error = null
-      where id = any($1::bigint[]) and state = 'stored' returning entry, tick, late`,
+    text: `with taken as (
+        delete from understudy.open_event where id = any($1::bigint[]) and error is null returning id)
+      select entry, tick, late from understudy.event_log where id = any($1::bigint[]) and id in (select id from taken)`,
     values: [ids],
   });
   return rows
@@ -54,8 +59,8 @@ export async function appliedEvents(
   toId: number,
 ): Promise<readonly StoredEvent[]> {
   const { rows } = await q.query<{ entry: EventLogEntry; tick: string; late: boolean }>(
-    `select entry, tick, late from understudy.event_log
-     where id between $1 and $2 and state = 'applied' order by id`,
+    `select entry, tick, late from understudy.event_log e
+     where id between $1 and $2 and not exists (select from understudy.open_event o where o.id = e.id) order by id`,
     [fromId, toId],
   );
   return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
@@ -63,7 +68,7 @@ export async function appliedEvents(
 
 /** Puts an event aside with what was wrong with it; the stream goes on. */
 export async function parkEvent(tx: Queryable, id: number, error: string): Promise<void> {
-  await tx.query(`update understudy.event_log set state = 'parked', error = $2 where id = $1`, [id, error]);
+  await tx.query('update understudy.open_event set error = $2 where id = $1', [id, error]);
 }
 
 /** Stored events above an id that wait longer than `olderThanMs`, lowest ids first: their job was lost, or is slow. */
@@ -74,9 +79,10 @@ export async function unappliedEvents(
   limit: number,
 ): Promise<readonly StoredEvent[]> {
   const { rows } = await q.query<{ entry: EventLogEntry; tick: string; late: boolean }>(
-    `select entry, tick, late from understudy.event_log
-     where state = 'stored' and id > $2 and stored_at <= now() - make_interval(secs => $1::double precision / 1000)
-     order by id limit $3`,
+    `select e.entry, e.tick, e.late from understudy.open_event o join understudy.event_log e on e.id = o.id
+     where o.error is null and o.id > $2
+       and o.stored_at <= now() - make_interval(secs => $1::double precision / 1000)
+     order by o.id limit $3`,
     [olderThanMs, afterId, limit],
   );
   return rows.map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
@@ -85,7 +91,7 @@ export async function unappliedEvents(
 /** Lets parked events be applied again. @returns how many there were. */
 export async function retryParked(q: Queryable): Promise<number> {
   const { rowCount } = await q.query(
-    `update understudy.event_log set state = 'stored', error = null, stored_at = 'epoch' where state = 'parked'`,
+    `update understudy.open_event set error = null, stored_at = 'epoch' where error is not null`,
   );
   return rowCount ?? 0;
 }
@@ -109,5 +115,5 @@ const LOCK_TIMEOUT_MS = 2_000;
 /** Forgets the whole log, however long it is. @throws the database's error when somebody reads it for too long. */
 export async function clearEventLog(tx: Queryable): Promise<void> {
   await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
-  await tx.query('truncate understudy.event_log');
+  await tx.query('truncate understudy.event_log, understudy.open_event');
 }

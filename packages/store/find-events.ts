@@ -34,7 +34,17 @@ interface EventRow {
   readonly stored_at: Date;
 }
 
+/** The log, and beside each entry what is open of it. */
+const LOG = `(select e.id, e.event_type, e.entry, e.tick, e.late, e.stored_at, o.error,
+    case when o.id is null then 'applied' when o.error is null then 'stored' else 'parked' end as state
+  from understudy.event_log e left join understudy.open_event o on o.id = e.id) log`;
 const COLUMNS = 'entry, tick, state, late, error, stored_at';
+/** What is open is found by its own table. */
+const STATES: Readonly<Record<EventState, string>> = {
+  stored: `state = 'stored' and id in (select id from understudy.open_event where error is null)`,
+  applied: `state = 'applied'`,
+  parked: `state = 'parked' and id in (select id from understudy.open_event where error is not null)`,
+};
 /** How far below the newest id an event that came late may lie and still be followed. */
 const LATE_WINDOW = 50_000;
 
@@ -51,7 +61,7 @@ const foundFrom = (row: EventRow): FoundEvent => ({
 function conditionsOf(search: EventSearch, params: unknown[]): string {
   const add = (value: unknown): string => `$${params.push(value)}`;
   const conditions = ['true'];
-  if (search.state !== undefined) conditions.push(`state = ${add(search.state)}`);
+  if (search.state !== undefined) conditions.push(STATES[search.state]);
   if (search.eventType !== undefined) {
     const pattern = search.eventType.replaceAll(/[\\%_]/g, '\\$&').replaceAll('*', '%');
     conditions.push(`event_type like ${add(pattern)}`);
@@ -75,7 +85,7 @@ export async function eventsFrom(
 ): Promise<readonly FoundEvent[]> {
   const params: unknown[] = [id, search.limit];
   const { rows } = await q.query<EventRow>(
-    `select ${COLUMNS} from understudy.event_log where id >= $1 and ${conditionsOf(search, params)} order by id limit $2`,
+    `select ${COLUMNS} from ${LOG} where id >= $1 and ${conditionsOf(search, params)} order by id limit $2`,
     params,
   );
   return rows.map(foundFrom);
@@ -85,7 +95,7 @@ export async function eventsFrom(
 export async function newestEvents(q: Queryable, search: EventSearch): Promise<readonly FoundEvent[]> {
   const params: unknown[] = [search.limit];
   const { rows } = await q.query<EventRow>(
-    `select ${COLUMNS} from understudy.event_log where ${conditionsOf(search, params)} order by id desc limit $1`,
+    `select ${COLUMNS} from ${LOG} where ${conditionsOf(search, params)} order by id desc limit $1`,
     params,
   );
   return rows.map(foundFrom).reverse();
@@ -108,7 +118,7 @@ export async function eventsStoredAfter(
 ): Promise<readonly FoundEvent[]> {
   const params: unknown[] = [tick, search.limit];
   const { rows } = await q.query<EventRow>(
-    `select ${COLUMNS} from understudy.event_log
+    `select ${COLUMNS} from ${LOG}
      where id > (select coalesce(max(id), 0) from understudy.event_log) - ${LATE_WINDOW} and tick > $1
        and ${conditionsOf(search, params)} order by tick limit $2`,
     params,

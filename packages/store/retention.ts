@@ -9,8 +9,9 @@ export async function forgetEvents(q: Queryable, keepMs: number, limit: number):
   const { rows } = await q.query<{ n: string }>(
     `with gone as (
        delete from understudy.event_log where id in (
-         select id from understudy.event_log
-         where created_at < now() - make_interval(secs => $1::double precision / 1000) and state = 'applied'
+         select id from understudy.event_log e
+         where created_at < now() - make_interval(secs => $1::double precision / 1000)
+           and not exists (select from understudy.open_event o where o.id = e.id)
          order by created_at limit $2)
        returning id),
      held as (

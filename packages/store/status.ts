@@ -76,8 +76,8 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
     services: services.rows.map(({ silent, ...service }) => ({ ...service, silentMs: silent })),
     gaps: { open: Number(gaps.rows[0]?.open ?? 0), ids: Number(gaps.rows[0]?.ids ?? 0) },
     events: {
-      waiting: await count(q, `select from understudy.event_log where state = 'stored'`),
-      parked: await count(q, `select from understudy.event_log where state = 'parked'`),
+      waiting: await count(q, 'select from understudy.open_event where error is null'),
+      parked: await count(q, 'select from understudy.open_event where error is not null'),
       stored: Number(stored.rows[0]?.n ?? 0),
     },
     refreshes: {

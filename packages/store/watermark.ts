@@ -26,7 +26,7 @@ export async function readWatermark(q: Queryable): Promise<Watermark | null> {
         (select min(first_id) from understudy.gap) as gap,
         (extract(epoch from now() - least(w.last_poll_at, e.stored_at)) * 1000)::double precision as lag
       from understudy.watermark w left join lateral (
-        select id, stored_at from understudy.event_log where state = 'stored' order by id limit 1) e on true`,
+        select id, stored_at from understudy.open_event where error is null order by id limit 1) e on true`,
   });
   const [row] = rows;
   if (row === undefined) return null;

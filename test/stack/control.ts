@@ -90,7 +90,7 @@ export function controlTests(stackOf: () => Stack): void {
       assert.deepEqual(outcomes(await tell('applier', 'pause')), { applier: 'done' });
       await until('the applier says that it is paused', async () => (await state('applier')) === 'paused');
       const id = await createNote('made while paused');
-      const stored = `select from understudy.event_log where state = 'stored'`;
+      const stored = 'select from understudy.open_event where error is null';
       await until('its events are stored', async () => ((await database.query(stored)).rowCount ?? 0) > 0);
       await stack.process('applier').end('SIGKILL');
       await database.query('delete from understudy.service');

@@ -97,7 +97,8 @@ async function cutAt(tx: Queryable, moment: Moment): Promise<{ readonly cut: str
     return { cut: `at > '${moment.time.toISOString()}'::timestamptz`, at: moment.time };
   }
   const { rows } = await tx.query<{ tick: string; state: string; stored_at: Date }>(
-    'select tick, state, stored_at from understudy.event_log where id = $1',
+    `select tick, e.stored_at, case when o.id is null then 'applied' when o.error is null then 'stored' else 'parked' end as state
+     from understudy.event_log e left join understudy.open_event o using (id) where e.id = $1`,
     [moment.event],
   );
   const [event] = rows;

@@ -7,6 +7,7 @@ import { EventLogEntryView } from './event-log-entry.ts';
 import { EventLogUpkeep } from './event-log-upkeep.ts';
 import { FieldScans } from './field-scans.ts';
 import { Generations } from './generations.ts';
+import { OpenEvents } from './open-events.ts';
 import { Reprocess } from './reprocess.ts';
 import { RequestBudgetTables } from './request-budget.ts';
 import { ScanProjects } from './scan-projects.ts';
@@ -31,4 +32,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-field-scans', class: FieldScans },
   { name: '2026-11-change-marks', class: ChangeMarks },
   { name: '2026-11-event-log-upkeep', class: EventLogUpkeep },
+  { name: '2026-11-open-events', class: OpenEvents },
 ];
