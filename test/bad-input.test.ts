@@ -53,7 +53,7 @@ test('bodies that are no request of the JSON API are refused', async () => {
     Buffer.from([0xff, 0xfe, 0x7b, 0x7d]),
     Buffer.concat([Buffer.from(read.slice(0, -10)), Buffer.from([0xc3, 0x28]), Buffer.from(read.slice(-10))]),
     Buffer.from(read, 'utf16le'),
-    '[['.repeat(50_000),
+    '[['.repeat(400),
   ])
     isRefused(await post(body), 400);
 });
@@ -73,20 +73,57 @@ test('a body above the limit is refused without being read', async () => {
 
 test('a large read is answered as the site answers it', async () => {
   const many = readOf('Shot', ['code'], [['id', 'in', ...Array.from({ length: 5_000 }, (_, id) => id + 1)]]);
-  const [ours, theirs] = await Promise.all([
-    call(api.readerUrl, 'read', many),
-    call(api.siteUrl, 'read', many),
-  ]);
-  assert.deepEqual(entitiesOf(ours), entitiesOf(theirs));
+  const conditions = Array.from({ length: 900 }, (_, at) => ({
+    path: 'code',
+    relation: 'contains',
+    values: [`${at}`],
+  }));
+  const long = { ...readOf('Shot', ['code']), filters: { logical_operator: 'or', conditions } };
+  for (const read of [many, long, { ...long, return_paging_info: true }]) {
+    const [ours, theirs] = await Promise.all([
+      call(api.readerUrl, 'read', read),
+      call(api.siteUrl, 'read', read),
+    ]);
+    assert.equal(ours.headers['x-understudy'], 'replica');
+    assert.ok(entitiesOf(ours).length > 0);
+    assert.deepEqual(entitiesOf(ours), entitiesOf(theirs));
+  }
 });
 
-test('what nests too deep is refused or answered by the site, and ends nothing', async () => {
-  let filters: object = { path: 'code', relation: 'is', values: ['x'] };
-  for (let depth = 0; depth < 2_000; depth += 1) filters = { logical_operator: 'and', conditions: [filters] };
-  const read = { ...readOf('Shot', ['code']), filters };
-  const reply = await call(api.readerUrl, 'read', read);
-  assert.ok(reply.status < 500, reply.text);
-  assert.match(String(reply.headers['x-understudy']), /^site/);
+test('what nests too deep is refused by the site or by the reader, and ends nothing', async () => {
+  const nested = (depth: number): object => {
+    let filters: object = { path: 'code', relation: 'is', values: ['x'] };
+    for (let level = 0; level < depth; level += 1)
+      filters = { logical_operator: 'and', conditions: [filters] };
+    return { ...readOf('Shot', ['code']), filters };
+  };
+  const [ours, theirs] = await Promise.all([
+    call(api.readerUrl, 'read', nested(300)),
+    call(api.siteUrl, 'read', nested(300)),
+  ]);
+  assert.match(String(ours.headers['x-understudy']), /^site/);
+  assert.deepEqual(ours.json, theirs.json);
+  const lists = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
+  for (const method of ['read', 'summarize', 'create', 'batch', 'follow', 'schema_field_read'])
+    for (const body of [
+      `{"method_name":"${method}","params":[${JSON.stringify(SCRIPT)},${lists(1_000_000)}]}`,
+      `{"method_name":"${method}","params":[${JSON.stringify(SCRIPT)},{"type":"Shot","fields":[{"field_name":"code","value":${lists(2_000)}}],"filters":${lists(2_000)}}]}`,
+      `{"method_name":"${method}","params":[{"script_name":${lists(2_000)}}]}`,
+    ]) {
+      const reply = await post(body);
+      // A fault, which clients show; another status would be a failure of the protocol to them.
+      isRefused(reply, 200);
+      assert.equal(reply.json.error_code, 103);
+    }
+  const manyHops = readOf(
+    'Shot',
+    ['code'],
+    [[`${'sg_sequence.Sequence.shots.Shot.'.repeat(8)}code`, 'is', 'x']],
+  );
+  assert.equal(
+    (await call(api.readerUrl, 'read', manyHops)).headers['x-understudy'],
+    'site; reason=too-many-links',
+  );
   const dots = readOf('Shot', [Array.from({ length: 200 }, () => 'sg_sequence.Sequence').join('.')]);
   assert.ok((await call(api.readerUrl, 'read', dots)).status < 500);
 });
@@ -114,6 +151,42 @@ test('names of prototypes name nothing', async () => {
   assert.equal(({} as { params?: unknown }).params, undefined);
 });
 
+test('names of prototypes in writes are the site’s to refuse, and reach no object', async () => {
+  const proto = '{"__proto__":{"polluted":1},"type":"Shot","id":1,"request_type":"update"}';
+  for (const method of [
+    'create',
+    'update',
+    'delete',
+    'revive',
+    'batch',
+    'follow',
+    'unfollow',
+    'summarize',
+    'schema_field_read',
+  ])
+    for (const payload of [
+      '{"__proto__":{"type":"Shot","id":1,"request_type":"delete","fields":[]}}',
+      '{"type":"__proto__","id":1,"fields":[{"field_name":"__proto__","value":{"__proto__":{"polluted":1}}}]}',
+      '{"type":"constructor","id":1,"fields":[{"field_name":"constructor","value":1}]}',
+      '{"type":"hasOwnProperty","id":"__proto__","fields":{"__proto__":{"polluted":1}}}',
+      '{"type":"Shot","summaries":[{"field":"__proto__","type":"constructor"}],"grouping":[{"field":"constructor","type":"toString"}],"filters":{"logical_operator":"and","conditions":[]}}',
+      '{"type":"__proto__","field_name":"constructor"}',
+      '{"user":{"type":"__proto__","id":1},"entity":{"type":"constructor","id":1}}',
+      '[{"__proto__":{"request_type":"delete","type":"Shot","id":1}}]',
+      '[{"request_type":"constructor","type":"Shot","id":1}]',
+      '[{"request_type":"update","type":"Shot","id":1,"fields":[{"field_name":"__proto__","value":"x"}]}]',
+      '[{"request_type":"create","type":"__proto__","fields":[{"__proto__":{"field_name":"code","value":"x"}}]}]',
+      `[${proto}]`,
+    ]) {
+      const body = `{"method_name":"${method}","params":[${JSON.stringify(SCRIPT)},${payload}]}`;
+      const ours = await post(body);
+      const theirs = await send(`${api.siteUrl}/api3/json`, { method: 'POST', headers: JSON_TYPE, body });
+      assert.deepEqual([ours.status, ours.json], [theirs.status, theirs.json], `${method} ${payload}`);
+    }
+  assert.equal(({} as { polluted?: unknown }).polluted, undefined);
+  assert.equal(({} as { type?: unknown }).type, undefined);
+});
+
 test('of a key that is given twice, the last counts, as it does for the site', async () => {
   const twice = `{"method_name":"read","params":[{"script_name":"nobody","script_name":"pipeline","script_key":"x","script_key":"pipeline-key"},
     {"type":"Task","type":"Shot","return_fields":["code"],"filters":{"logical_operator":"and","conditions":[]},
@@ -122,6 +195,19 @@ test('of a key that is given twice, the last counts, as it does for the site', a
   const theirs = await send(`${api.siteUrl}/api3/json`, { method: 'POST', headers: JSON_TYPE, body: twice });
   assert.deepEqual(entitiesOf(ours), entitiesOf(theirs));
 });
+
+/** Asks both, and finds the same: rows, or a refusal in the same words. */
+async function isAnsweredAlike(method: string, payload: unknown): Promise<void> {
+  const [ours, theirs] = await Promise.all([
+    call(api.readerUrl, method, payload),
+    call(api.siteUrl, method, payload),
+  ]);
+  const what = `${method} ${JSON.stringify(payload)}`;
+  assert.equal(ours.status, theirs.status, what);
+  const hasRows = method === 'read' && theirs.json.exception !== true;
+  if (hasRows) assert.deepEqual(entitiesOf(ours), entitiesOf(theirs), what);
+  else assert.deepEqual(ours.json, theirs.json, what);
+}
 
 test('SQL in every place that takes text changes nothing and finds nothing', async () => {
   const sql = `x'; drop table site.shot; --`;
@@ -136,17 +222,79 @@ test('SQL in every place that takes text changes nothing and finds nothing', asy
     readOf('Shot', ['code'], [['sg_sequence.Sequence.code', 'in', sql, '\u0000', '\\']]),
     readOf('Shot', ['code'], [], { sorts: [{ field_name: sql, direction: sql }] }),
     readOf('Shot', ['code'], [], { return_only: sql }),
+    readOf('Shot', [`sg_sequence.Sequence.${sql}`, `sg_sequence.Sequence.project.${sql}.name`]),
+    readOf('Shot', ['code'], [[`sg_sequence.${sql}.code`, 'is', 'x']]),
+    readOf('Shot', ['code'], [['sg_sequence.Sequence.project', 'type_is', sql]]),
+    readOf('Shot', ['code'], [['project', 'name_contains', sql]]),
+    readOf('Shot', ['code'], [['project', 'is', { type: 'Project', id: sql }]]),
+    readOf('Shot', ['code'], [['project', 'is', { type: 'Project', id: 1, name: sql, [sql]: sql }]]),
+    readOf('Shot', ['code'], [['sg_status_list', 'in', sql, 'ip']]),
+    readOf('Shot', ['code'], [['created_at', 'in_last', 1, sql]]),
+    readOf('Shot', ['code'], [['created_at', 'between', sql, sql]]),
+    readOf('Shot', ['code'], [['id', 'is', sql]]),
+    readOf(
+      'Shot',
+      ['code'],
+      [
+        ['code', 'is', '$1'],
+        ['code', 'is_not', '$2::text'],
+        ['code', 'contains', "\\'"],
+      ],
+    ),
+    readOf('Shot', ['code'], [], {
+      sorts: [{ field_name: `sg_sequence.Sequence.${sql}`, direction: 'asc' }],
+    }),
+    readOf('Shot', ['code'], [], { sorts: [{ field_name: 'code', direction: sql }] }),
+    readOf('Shot', ['code'], [], { paging: { entities_per_page: sql, current_page: sql } }),
+    readOf('Shot', ['code'], [], { filters: { logical_operator: sql, conditions: [] } }),
+    readOf('Shot', ['code'], [], { additional_filter_presets: [{ preset_name: sql, latest_by: sql }] }),
+    readOf('EventLogEntry', [sql], [['event_type', 'is', sql]]),
+  ])
+    await isAnsweredAlike('read', read);
+  const everything = { logical_operator: 'and', conditions: [] };
+  const counted = { type: 'Shot', filters: everything, summaries: [{ field: 'id', type: 'count' }] };
+  for (const summarize of [
+    { ...counted, type: sql },
+    { ...counted, summaries: [{ field: sql, type: 'count' }] },
+    { ...counted, summaries: [{ field: 'id', type: sql }] },
+    { ...counted, summaries: [{ field: `sg_sequence.${sql}.id`, type: 'count' }] },
+    { ...counted, grouping: [{ field: sql, type: 'exact', direction: 'asc' }] },
+    { ...counted, grouping: [{ field: 'code', type: sql, direction: 'asc' }] },
+    { ...counted, grouping: [{ field: 'code', type: 'exact', direction: sql }] },
+    {
+      ...counted,
+      filters: { logical_operator: 'and', conditions: [{ path: 'code', relation: 'is', values: [sql] }] },
+    },
+  ])
+    await isAnsweredAlike('summarize', summarize);
+  await isAnsweredAlike('schema_field_read', { type: sql });
+  await isAnsweredAlike('schema_field_read', { type: 'Shot', field_name: sql });
+  await isAnsweredAlike(sql, {});
+  for (const write of [
+    { type: sql, id: 1, fields: [] },
+    { type: 'Shot', id: sql, fields: [{ field_name: 'code', value: 'x' }] },
+    { type: 'Shot', id: 1, fields: [{ field_name: sql, value: sql }] },
+    { type: 'Shot', id: 1, fields: [{ field_name: 'sg_sequence', value: { type: sql, id: 1 } }] },
+    { type: 'Shot', id: 1, fields: [{ field_name: 'sg_sequence', value: { type: 'Sequence', id: sql } }] },
   ]) {
-    const [ours, theirs] = await Promise.all([
-      call(api.readerUrl, 'read', read),
-      call(api.siteUrl, 'read', read),
-    ]);
-    assert.equal(ours.status, theirs.status, JSON.stringify(read));
-    if (theirs.json.exception === true) assert.deepEqual(ours.json, theirs.json, JSON.stringify(read));
-    else assert.deepEqual(entitiesOf(ours), entitiesOf(theirs), JSON.stringify(read));
+    await isAnsweredAlike('update', write);
+    await isAnsweredAlike('batch', [{ request_type: 'update', ...write }]);
+    await isAnsweredAlike('batch', [{ ...write, request_type: sql }]);
   }
   const { rows } = await api.replica.db.pool.query("select to_regclass('site.shot') is not null as there");
   assert.deepEqual(rows, [{ there: true }]);
+});
+
+test('names of megabytes are logged as far as they tell something', async () => {
+  const long = 'x'.repeat(200_000);
+  await call(api.readerUrl, 'read', readOf(long, ['code']));
+  await call(api.readerUrl, 'read', readOf('Shot', ['code']), {
+    script_name: long,
+    script_key: long,
+    sudo_as_login: long,
+  });
+  await call(api.readerUrl, 'read', readOf('Shot', ['code']), { user_login: long, user_password: long });
+  for (const line of api.logged) assert.ok(line.length < 10_000, line.slice(0, 200));
 });
 
 /** Writes bytes as they are and gives what comes back until the connection ends or nothing comes for a while. */

@@ -108,6 +108,14 @@ test('tunnels to other places are refused, whatever their spelling', async () =>
     `127.0.0.1:${Number(port) + 1}`,
     'other.example.com:22',
     '127.0.0.1',
+    `0x7f000001:${port}`,
+    `0177.0.0.1:${port}`,
+    `127.0.0.1.:${port}`,
+    `[::1]:${port}`,
+    `127.0.0.1%00:${port}`,
+    `%3127.0.0.1:${port}`,
+    `127.0.0.1:0${port}`,
+    `127.0.0.1:${port}@evil.example.com:443`,
     ':',
   ]) {
     const { socket, answer } = await tunnelTo(target);
@@ -184,6 +192,61 @@ test('everything under another allowed site is that site’s: calls, files both 
   assert.ok(shot.length > 0, 'what was written there concerns nothing here');
 });
 
+test('encoded, a way to another site is none, or one to an allowed site', async () => {
+  onOther = tellBack;
+  for (const path of [
+    '/%6Eext=evil.example.com/api3/json',
+    '/%6eext=evil.example.com/upload/x',
+    '/next=evil.example.com%2Fapi3/json',
+    '/next=evil.example.com%252Fapi3%252Fjson',
+    '/next=%2e%2e/api3/json',
+    '//next=evil.example.com/api3/json',
+    '/./next=evil.example.com/api3/json',
+    '/x/../next=evil.example.com/api3/json',
+    '/%2e%2e/next=evil.example.com/api3/json',
+    '/next%3Devil.example.com/api3/json',
+    `/next=${otherHost}/next=evil.example.com/api3/json`,
+  ])
+    for (const method of ['POST', 'GET']) {
+      const reply = await send(api.readerUrl, {
+        method,
+        target: path,
+        headers: JSON_TYPE,
+        ...(method === 'GET' ? {} : { body: READ }),
+      });
+      assert.ok(
+        reply.status === 403 || reply.status === 404 || reply.status === 302,
+        `${reply.status} ${path}`,
+      );
+      const location = reply.headers['location'];
+      if (reply.status === 302) assert.equal(new URL(String(location)).origin, api.siteUrl, path);
+    }
+});
+
+test('where a site redirects a call or a file to is for the client to follow, not for the reader', async () => {
+  let asked = 0;
+  onOther = (_request, _body, reply) => {
+    asked += 1;
+    reply.writeHead(302, { location: `${api.siteUrl}/_sandbox` }).end();
+  };
+  for (const [method, path] of [
+    ['POST', '/api3/json'],
+    ['GET', '/file_serve/attachment/1'],
+    ['GET', '/api/v1/entity/shots'],
+    ['POST', '/upload/upload_file'],
+  ] as const) {
+    const reply = await send(api.readerUrl, {
+      method,
+      target: `/next=${otherHost}${path}`,
+      headers: JSON_TYPE,
+      ...(method === 'GET' ? {} : { body: READ }),
+    });
+    assert.equal(reply.status, 302, path);
+    assert.equal(reply.headers['location'], `${api.siteUrl}/_sandbox`);
+  }
+  assert.equal(asked, 4);
+});
+
 test('what another site fails at is told as it is for the replicated one', async () => {
   onOther = (request, _body, reply) => {
     if (request.url === '/api3/json') request.socket.destroy();
@@ -219,7 +282,21 @@ test('pages of another allowed site lead to it; what names no allowed site leads
   assert.equal(nothing.status, 404);
   for (const path of ['/api3/json', '/upload/upload_file', '/file_serve/attachment/1', '/api/v1', '/x'])
     for (const method of ['GET', 'POST', 'PUT', 'DELETE'])
-      for (const host of ['evil.example.com', '-', '127.0.0.1', `${otherHost}1`, `x@${otherHost}`]) {
+      for (const host of [
+        'evil.example.com',
+        '-',
+        '127.0.0.1',
+        `${otherHost}1`,
+        `x@${otherHost}`,
+        otherHost.replace('127.0.0.1', '2130706433'),
+        otherHost.replace('127.0.0.1', '0x7f.0.0.1'),
+        otherHost.replace('127.0.0.1', '[::ffff:127.0.0.1]'),
+        otherHost.replace('127', '%31%32%37'),
+        otherHost.replace('127', '%2531%2532%2537'),
+        otherHost.replace(':', '.:'),
+        '%65vil.example.com',
+        '__proto__',
+      ]) {
         const refused = await send(api.readerUrl, {
           method,
           target: `/next=${host}${path}`,

@@ -151,6 +151,8 @@ test('no key, password or token is ever logged', async () => {
 
 test('while the site is away, who was seen lately reads on, and nobody else', async () => {
   assert.equal(sourceOf(await shots(SCRIPT)), 'replica');
+  const infoBefore = await call(api.readerUrl, 'info', undefined, null);
+  assert.ok(Array.isArray(infoBefore.json['version']));
   api.sandbox.faults = { ...api.sandbox.faults, outage: true };
   try {
     await until('the time is over', async () => {
@@ -158,6 +160,9 @@ test('while the site is away, who was seen lately reads on, and nobody else', as
       return unknown.status === 503;
     });
     assert.match(String(sourceOf(await shots(SCRIPT))), /^replica/);
+    const info = await call(api.readerUrl, 'info', undefined, null);
+    assert.equal(sourceOf(info), 'replica; reason=info');
+    assert.deepEqual(info.json, infoBefore.json, 'clients that start now find the site’s versions');
   } finally {
     api.sandbox.faults = { ...api.sandbox.faults, outage: false };
   }

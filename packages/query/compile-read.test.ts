@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import { compileRead } from './compile-read.ts';
+import { compileSummarize } from './compile-summarize.ts';
 import { boundAt } from './sql.ts';
 
 const schema = parseCachedSchema(`
@@ -13,6 +14,7 @@ types:
     updated_at: date_time
     project: {entity: [Project]}
     shots: {multi_entity: [Shot]}
+    sg_description: text
     parent: {entity: [Shot]}
     gone: absent
   Project:
@@ -59,10 +61,48 @@ test('filters are bounded in depth, size, values, links and length of paths', ()
   assert.equal(reasonOf(read(all(many(30_000)))), 'filter too large');
   const far = (hops: number): string => `${'parent.Shot.'.repeat(hops)}code`;
   assert.equal(reasonOf(read(all(leaf(far(6), 'is', 'x')))), null);
-  assert.equal(reasonOf(read(all(leaf(far(10_000), 'is', 'x')))), 'filter too large');
+  assert.equal(reasonOf(read(all(leaf(far(10_000), 'is', 'x')))), 'too many links');
   assert.equal(reasonOf(read(all(), { return_fields: [far(6)] })), null);
   assert.equal(reasonOf(read(all(), { return_fields: [far(10_000)] })), 'too many links');
   assert.equal(reasonOf(read(all(), { return_fields: Array<string>(501).fill('code') })), 'too many fields');
+  const sorted = { sorts: [{ field_name: far(10_000), direction: 'asc' }] };
+  assert.equal(reasonOf(read(all(), sorted)), 'too many links');
+});
+
+test('lists of links are followed so deep and so often, as PostgreSQL plans them within a moment', () => {
+  const through = (lists: number): Leaf => leaf(`${'shots.Shot.'.repeat(lists)}code`, 'is', 'x');
+  assert.equal(reasonOf(read(all(through(3)))), null);
+  assert.equal(reasonOf(read(all(through(4)))), 'too many links');
+  assert.equal(reasonOf(read(all(...Array<Leaf>(20).fill(through(1))))), null);
+  assert.equal(reasonOf(read(all(...Array<Leaf>(21).fill(through(1))))), 'too many links');
+  assert.equal(reasonOf(read(all(...Array<Leaf>(11).fill(through(2))))), 'too many links');
+});
+
+test('a path of megabytes is not looked at', () => {
+  const path = 'parent.Shot.'.repeat(500_000);
+  for (const payload of [
+    read(all(leaf(path, 'is', 1))),
+    read(all(), { return_fields: [path] }),
+    read(all(), { sorts: [{ field_name: path, direction: 'asc' }] }),
+  ])
+    assert.equal(reasonOf(payload), 'too many links');
+  const summarize = { type: 'Shot', filters: all(), summaries: [{ field: path, type: 'count' }] };
+  const compiled = compileSummarize(summarize, context);
+  assert.ok('passThrough' in compiled && compiled.passThrough === 'too many links');
+});
+
+test('only statements of a usual size are prepared', () => {
+  const any = (count: number): unknown => ({
+    logical_operator: 'or',
+    conditions: Array.from({ length: count }, (_, at) => leaf('sg_description', 'contains', `x${at}`)),
+  });
+  const nameOf = (filters: unknown): string => {
+    const compiled = compileRead(read(filters), context);
+    assert.ok('sql' in compiled);
+    return compiled.name;
+  };
+  assert.notEqual(nameOf(any(50)), '');
+  assert.equal(nameOf(any(900)), '');
 });
 
 test('what a caller sends never becomes part of the statement', () => {
@@ -117,6 +157,17 @@ test('compiling changes nothing, and a compiled read can be run at any moment', 
   const at = (moment: string): unknown => boundAt(first.params, new Date(moment))[0];
   assert.equal(at('2026-01-02T03:04:05.678Z'), '2026-01-02T03:04:05Z');
   assert.equal(at('2027-01-02T03:04:05Z'), '2027-01-02T03:04:05Z');
+  const summarize = {
+    type: 'Shot',
+    filters: all(leaf('updated_at', 'in_last', 2, 'DAY')),
+    summaries: [{ field: 'id', type: 'count' }],
+    grouping: [{ field: 'project', type: 'exact', direction: 'asc' }],
+  };
+  const untouched = structuredClone(summarize);
+  const summaries = [compileSummarize(summarize, context), compileSummarize(summarize, context)];
+  assert.deepEqual(summarize, untouched);
+  assert.ok(summaries[0] !== undefined && 'sql' in summaries[0] && summaries[0].dependsOnNow);
+  assert.deepEqual(summaries[0], summaries[1]);
 });
 
 test('empty groups match everything, also under or; duplicates and absent fields are taken as they come', () => {

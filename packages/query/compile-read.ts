@@ -14,7 +14,7 @@ export interface CompiledRead {
   readonly params: readonly unknown[];
   /** Whether the answer depends on when it is run (spans of time). */
   readonly dependsOnNow: boolean;
-  /** Equal for reads of one shape: the statement may be prepared under it. */
+  /** Equal for reads of one shape: the statement may be prepared under it. Empty for one too large to be kept. */
   readonly name: string;
   /** Gives one row with `entity_count`; only where the caller asked for counts (protocol §3.2). */
   readonly countSql: string | null;
@@ -82,9 +82,15 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
 /** Names of statements that are remembered; as many as connections keep prepared, and more. */
 const NAMES_MAX = 2_000;
 const names = new Map<string, string>();
+/**
+ * Longer statements are not prepared: connections keep a thousand of them, and the plan of a filter with hundreds of
+ * conditions takes a megabyte. Most reads have less than half of this.
+ */
+export const PREPARED_LENGTH_MAX = 30_000;
 
 /** Remembered, since reads of one shape have the same text: it is quicker looked up than hashed. */
 function nameOf(sql: string): string {
+  if (sql.length > PREPARED_LENGTH_MAX) return '';
   const known = names.get(sql);
   if (known !== undefined) return known;
   const name = `read_${hash('sha1', sql, 'hex').slice(0, 20)}`;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { compileWhere } from './compile-read.ts';
+import { compileWhere, PREPARED_LENGTH_MAX } from './compile-read.ts';
 import { NotCompiled, type PassThrough } from './pass-through.ts';
+import { segmentsOf } from './path.ts';
 import { type Located, type QueryContext, Scope, type Source } from './scope.ts';
 import { TEXT_COLLATION } from './sorts.ts';
 import { literal } from './sql.ts';
@@ -13,6 +14,7 @@ export interface CompiledSummarize {
   /** To be bound to a moment with `boundAt` for each run. */
   readonly params: readonly unknown[];
   readonly dependsOnNow: boolean;
+  /** As that of a compiled read. */
   readonly name: string;
   readonly type: string;
   /** How deep groups nest. */
@@ -92,14 +94,17 @@ function compile(payload: unknown, context: QueryContext): CompiledSummarize {
           `json_build_array(${levels.map(({ key, name, value }) => `json_build_array(${key}, ${name}, ${value})`).join(', ')})`,
         )} ${from} group by rollup (${levels.map(({ key, name, value, order }) => `(${[...new Set([key, name, value, order])].join(', ')})`).join(', ')})
         order by ${levels.map(({ key, order, direction }) => `${order} ${direction}, ${key} collate "C"`).join(', ')} limit ${GROUPS_MAX + 1}`;
-  const name = `summarize_${createHash('sha1').update(sql).digest('hex').slice(0, 20)}`;
+  const name =
+    sql.length > PREPARED_LENGTH_MAX
+      ? ''
+      : `summarize_${createHash('sha1').update(sql).digest('hex').slice(0, 20)}`;
   const params = scope.parameters.values;
   return { sql, params, dependsOnNow: scope.parameters.dependsOnNow, name, type, depth: levels.length };
 }
 
 /** Where a dotted path leads, through entity links. @throws NotCompiled */
 function locate(scope: Scope, path: string): { readonly source: Source; readonly located: Located } {
-  const segments = path.split('.');
+  const segments = segmentsOf(path);
   let source = scope.root;
   for (let at = 0; ; at += 2) {
     const [name = '', type] = segments.slice(at, at + 2);

@@ -34,7 +34,7 @@ export function cachedRowJson(
   const key = JSON.stringify([type, forMany, fields]);
   const remembered = ofTypes.get(key);
   if (remembered !== undefined) return remembered;
-  const scope = new Scope(context, type, undefined, { next: FIRST_ALIAS });
+  const scope = new Scope(context, type, undefined, { nextAlias: FIRST_ALIAS, subqueries: 0 });
   const made = { ...rowJson(scope, fields, forMany), alias: scope.root.alias };
   if (scope.parameters.values.length > 0) throw new Error('the JSON of a row holds a value');
   const oldest = ofTypes.keys().next();

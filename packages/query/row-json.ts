@@ -1,4 +1,5 @@
 import { NotCompiled } from './pass-through.ts';
+import { segmentsOf } from './path.ts';
 import type { Located, Scope, Source } from './scope.ts';
 import { literal } from './sql.ts';
 
@@ -108,7 +109,7 @@ export function rowJson(scope: Scope, fields: readonly string[], forMany: boolea
 }
 
 function want(root: Wanted, path: string): void {
-  const segments = path.split('.');
+  const segments = segmentsOf(path);
   let wanted = root;
   // A path that ends with a type names no field: nothing is wanted there.
   for (let at = 0; at < segments.length; at += 2) {

@@ -29,6 +29,12 @@ const ID: Located = {
 
 /** Tables that one statement or subquery joins; more are more than PostgreSQL plans well. */
 const HOPS_MAX = 24;
+/**
+ * Subqueries through lists of links, one in another and in a whole statement: each multiplies what there is to look at,
+ * and planning 40 takes seconds. Whoever asks for more asks the site.
+ */
+const NESTED_MAX = 3;
+const SUBQUERIES_MAX = 20;
 
 const knownTypes = new WeakMap<CachedSchema, ReadonlySet<string>>();
 
@@ -49,19 +55,31 @@ export class Scope {
   readonly parameters: Parameters;
   readonly root: Source;
   readonly #joins = new Map<string, { readonly source: Source; readonly sql: string }>();
-  readonly #aliases: { next: number };
+  /** What all scopes of a statement have together. */
+  readonly #shared: { nextAlias: number; subqueries: number };
+  #nested = 0;
   #furtherCount = 0;
 
-  constructor(context: QueryContext, rootType: string, parameters = new Parameters(), aliases = { next: 0 }) {
+  constructor(
+    context: QueryContext,
+    rootType: string,
+    parameters = new Parameters(),
+    shared = { nextAlias: 0, subqueries: 0 },
+  ) {
     this.context = context;
     this.parameters = parameters;
-    this.#aliases = aliases;
+    this.#shared = shared;
     this.root = this.#source(rootType);
   }
 
-  /** A scope for a subquery over another type; parameters are shared. */
+  /** A scope for a subquery over another type; parameters are shared. @throws NotCompiled for too many of them. */
   inner(type: string): Scope {
-    return new Scope(this.context, type, this.parameters, this.#aliases);
+    this.#shared.subqueries += 1;
+    const scope = new Scope(this.context, type, this.parameters, this.#shared);
+    scope.#nested = this.#nested + 1;
+    if (scope.#nested > NESTED_MAX || this.#shared.subqueries > SUBQUERIES_MAX)
+      throw new NotCompiled('too many links');
+    return scope;
   }
 
   /** Whether the site surely has an entity type of that name. */
@@ -71,8 +89,8 @@ export class Scope {
 
   /** A fresh alias. */
   alias(): string {
-    this.#aliases.next += 1;
-    return `t${this.#aliases.next}`;
+    this.#shared.nextAlias += 1;
+    return `t${this.#shared.nextAlias}`;
   }
 
   /** The joins that the paths asked for, in order. */

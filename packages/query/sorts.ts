@@ -1,5 +1,6 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { NotCompiled } from './pass-through.ts';
+import { segmentsOf } from './path.ts';
 import type { Scope, Source } from './scope.ts';
 
 /** How the site orders text (protocol §3.4, §9). */
@@ -19,7 +20,7 @@ export function compileSorts(scope: Scope, sorts: unknown): string {
   for (const sort of (sorts ?? []) as readonly unknown[]) {
     const { field_name: path, direction } = (sort ?? {}) as { field_name?: unknown; direction?: unknown };
     if (typeof path !== 'string') throw new NotCompiled('invalid sorts');
-    const key = sortKey(scope, scope.root, path.split('.'));
+    const key = sortKey(scope, scope.root, segmentsOf(path));
     if (key !== null) keys.push(`${key} ${direction === 'desc' ? 'desc' : 'asc'}`);
   }
   return [...keys, `${scope.root.alias}.id asc`].join(', ');

@@ -4,7 +4,7 @@ import { serialize } from 'pg-protocol';
 
 /** A statement whose only column is text. */
 export interface TextStatement {
-  /** Equal for equal texts: it is prepared under it. */
+  /** Equal for equal texts: it is prepared under it. Empty: it is parsed and planned each time. */
   readonly name: string;
   readonly text: string;
 }
@@ -49,7 +49,8 @@ export class TextQuery implements pg.Submittable {
   submit(connection: unknown): void {
     const wire = connection as Wire;
     const { name, text } = this;
-    if (wire.parsedStatements[name] === undefined && wire.submittedNamedStatements[name] === undefined) {
+    if (name === '') this.#outbox.push(serialize.parse({ name, text }));
+    else if (wire.parsedStatements[name] === undefined && wire.submittedNamedStatements[name] === undefined) {
       this.#outbox.push(serialize.parse({ name, text }));
       wire.submittedNamedStatements[name] = text;
     }

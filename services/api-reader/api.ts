@@ -112,12 +112,18 @@ interface CallLine {
   script?: string | null;
   user?: string | null;
   session?: boolean;
-  sudoAsLogin?: string;
+  sudoAsLogin?: string | null;
   ms?: number;
   source?: string;
   reason?: string | null;
   status?: number;
 }
+
+/** Longest name that is logged: names are what a caller sent. */
+const LOGGED_LENGTH_MAX = 100;
+
+const shortened = (name: string | null): string | null =>
+  name === null || name.length <= LOGGED_LENGTH_MAX ? name : `${name.slice(0, LOGGED_LENGTH_MAX)}…`;
 
 const isWhole = (body: Answer['body']): body is string | Buffer =>
   typeof body === 'string' || Buffer.isBuffer(body);
@@ -237,11 +243,11 @@ class Exchange {
     const source = this.#source;
     const reason = this.#reason;
     // Made key by key: spread, it takes longer to make than to write.
-    const line: CallLine = { requestId: this.#id, method, type };
-    if (identity.kind === 'script') line.script = identity.name;
-    else if (identity.kind === 'user') line.user = identity.name;
+    const line: CallLine = { requestId: this.#id, method, type: shortened(type) };
+    if (identity.kind === 'script') line.script = shortened(identity.name);
+    else if (identity.kind === 'user') line.user = shortened(identity.name);
     else if (identity.kind === 'session') line.session = true;
-    if (identity.sudoAsLogin !== null) line.sudoAsLogin = identity.sudoAsLogin;
+    if (identity.sudoAsLogin !== null) line.sudoAsLogin = shortened(identity.sudoAsLogin);
     line.ms = ms;
     line.source = source;
     line.reason = reason;

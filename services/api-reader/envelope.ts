@@ -1,4 +1,5 @@
-import { badEnvelope } from './errors.ts';
+import { badEnvelope, nestedTooDeeply } from './errors.ts';
+import { nestsDeeperThan } from './nesting.ts';
 
 /** The auth object of a request as it came (protocol §1.2); unknown keys are tolerated. */
 export type AuthObject = Readonly<Record<string, unknown>>;
@@ -14,6 +15,8 @@ export interface Envelope {
 
 /** Longest name of a method; the site's longest has 45 characters. */
 const METHOD_NAME_LENGTH_MAX = 100;
+/** Tools nest filters some ten deep, and each group takes two levels. */
+const LEVELS_MAX = 1_000;
 
 const decoder = new TextDecoder('utf-8', { fatal: true });
 
@@ -28,9 +31,10 @@ export function own(object: Readonly<Record<string, unknown>>, key: string): unk
 
 /**
  * Takes the body of `POST /api3/json` (protocol §1.1).
- * @throws ReaderError 400 when it is not UTF-8, not JSON, or not an envelope.
+ * @throws ReaderError 400 when it is not UTF-8, not JSON, or not an envelope; a fault when it nests too deeply.
  */
 export function parseEnvelope(body: Uint8Array): Envelope {
+  if (nestsDeeperThan(body, LEVELS_MAX)) throw nestedTooDeeply(LEVELS_MAX);
   let parsed: unknown;
   try {
     parsed = JSON.parse(decoder.decode(body));

@@ -31,6 +31,14 @@ const UNAVAILABLE = 503;
 export const badEnvelope = (why: string): ReaderError =>
   new ReaderError(`Understudy: not a request of the JSON API: ${why}`, BAD_REQUEST, FAULT_CODES.request);
 
+/** A body that nests deeper than any client's, and than sites can take; a fault, so that the client shows why. */
+export const nestedTooDeeply = (levelsMax: number): ReaderError =>
+  new ReaderError(
+    `Understudy: the request nests deeper than ${levelsMax} levels; nothing was sent to the site`,
+    OK,
+    FAULT_CODES.request,
+  );
+
 /** A body that hardly moves; its connection ends with it. */
 export const bodyTooSlow = (): ReaderError =>
   new ReaderError('Understudy: the request came too slowly', TOO_SLOW, FAULT_CODES.request);

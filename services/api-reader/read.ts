@@ -87,7 +87,7 @@ export async function runRead(statements: ReadConnections, read: CompiledRead): 
   const { pageSize, page } = read;
   let paging = `"current_page":${page},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`;
   if (read.countSql !== null) {
-    const counting = { name: `count_${read.name}`, text: read.countSql };
+    const counting = { name: read.name === '' ? '' : `count_${read.name}`, text: read.countSql };
     const count = Number((await statements.texts(counting, boundAt(countParams(read), now)))[0]);
     paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize}`;
   }

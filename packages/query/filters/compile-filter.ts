@@ -1,6 +1,7 @@
 import type { Relation } from '@understudy/domain/data-types/data-type';
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { NotCompiled } from '../pass-through.ts';
+import { segmentsOf } from '../path.ts';
 import type { Located, Scope, Source } from '../scope.ts';
 import { literal, not } from '../sql.ts';
 import { linkCondition } from './link.ts';
@@ -35,7 +36,6 @@ const VALUES_MAX = 20_000;
 /** Deeper or larger filters go to the site, which has bounds of its own. */
 const DEPTH_MAX = 64;
 const CONDITIONS_MAX = 1_000;
-const SEGMENTS_MAX = 40;
 
 /** Bounds one filter, however it nests. */
 interface Budget {
@@ -68,9 +68,7 @@ export function compileFilter(
     throw new NotCompiled('invalid filter', 'leaf');
   }
   if (path.startsWith('$FROM$')) throw new NotCompiled('reverse lookup');
-  const segments = path.split('.', SEGMENTS_MAX + 1);
-  if (segments.length > SEGMENTS_MAX) throw new NotCompiled('filter too large');
-  return leafCondition(scope, scope.root, segments, relation, values);
+  return leafCondition(scope, scope.root, segmentsOf(path), relation, values);
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
