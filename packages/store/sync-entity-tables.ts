@@ -10,7 +10,7 @@ const LOCK_TIMEOUT_MS = 1_000;
 const LOCK_ATTEMPTS = 60;
 const LOCK_NOT_AVAILABLE = '55P03';
 const CREATE_TABLE = /^\s*create table "site"\."([^"]+)"/;
-const CREATE_INDEX = /^\s*create index "([^"]+)" on "site"\."([^"]+)"/;
+const CREATE_INDEX = /^\s*create index "([^"]+)" on "?site"?\."([^"]+)"/;
 
 /** What there is of the entity tables. */
 interface Existing {
@@ -128,5 +128,7 @@ export async function syncEntityTables(
       await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
     }
     for (const statement of await missingMarks()) await runBriefly(db, statement);
+    if (!isComplete(types, await existing(db)))
+      throw new Error('tables, columns or indexes are missing after they were made');
   });
 }
