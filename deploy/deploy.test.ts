@@ -46,7 +46,7 @@ test('every service has a Deployment that starts it, a PodDisruptionBudget and a
   const started = all.flatMap((manifest) =>
     manifest.kind === 'Deployment' ? (manifest.spec?.template?.spec?.containers?.[0]?.args ?? []) : [],
   );
-  assert.deepEqual([...started].sort(), services.map((name) => `services/${name}/main.ts`).sort());
+  assert.deepEqual([...started].sort(), services.map((name) => `services/${name}/main.js`).sort());
   const { resources } = parse(read('deploy/kubernetes/kustomization.yaml')) as {
     readonly resources: readonly string[];
   };

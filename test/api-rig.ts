@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { startReader } from '@understudy/api-reader/reader';
 import type { EntityRow, Json } from '@understudy/domain/entity';
 import { createTestDatabase } from '@understudy/harness/postgres';
+import { program } from '@understudy/harness/programs';
 import { until } from '@understudy/harness/until';
 import { planFullScan } from '@understudy/pipeline/plan-scan';
 import { prepareReplica, type Replica } from '@understudy/pipeline/replica';
@@ -248,7 +249,8 @@ export async function startApi(
     replica,
     logged,
     understudy: async (...args) => {
-      const child = spawn(process.execPath, ['packages/cli/main.ts', ...args], {
+      const [file, ...words] = program('packages/cli');
+      const child = spawn(file, [...words, ...args], {
         cwd: ROOT,
         env: {
           ...process.env,

@@ -9,6 +9,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { descendantsOf, isAlive } from '@understudy/dev/process-tree';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
+import { program } from '@understudy/harness/programs';
 import { until } from '@understudy/harness/until';
 
 /** `bin/dev`, as a person uses it: started, stopped, started again, killed, pointed at another site. */
@@ -169,14 +170,7 @@ test('another site is followed when it is named, with a database of its own', as
   const port = await freePort();
   const site = new ProductProcess(
     'another site',
-    [
-      process.execPath,
-      'services/sandbox-site/main.ts',
-      '--sandbox-port',
-      String(port),
-      '--sandbox-scale',
-      '60',
-    ],
+    [...program('services/sandbox-site'), '--sandbox-port', String(port), '--sandbox-scale', '60'],
     process.env,
   );
   site.start();

@@ -8,6 +8,7 @@ import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
+import { program } from '@understudy/harness/programs';
 import { SERVICES, type Stack, startStack } from '@understudy/harness/stack';
 import { until } from '@understudy/harness/until';
 import { readGenerationSummary } from '@understudy/pipeline/generation-summary';
@@ -208,7 +209,7 @@ describe('generations of the cached schema', () => {
       UNDERSTUDY_SCHEMA_FILE: join(folder, 'first.yaml'),
       UNDERSTUDY_READER_PORT: String(port),
     };
-    second = new ProductProcess('second reader', [process.execPath, 'services/api-reader/main.ts'], env);
+    second = new ProductProcess('second reader', program('services/api-reader'), env);
     second.start();
     await until('the second reader is ready', async () => (await fetch(`${secondUrl}/readyz`)).ok, WAIT);
   });
@@ -260,7 +261,8 @@ describe('generations of the cached schema', () => {
 
   /** Runs a command and kills it at once when the newest generation is in one of some states. */
   async function killedWhen(states: readonly string[], ...args: string[]): Promise<void> {
-    const child = spawn(process.execPath, ['packages/cli/main.ts', 'schema', ...args], {
+    const [file, ...words] = program('packages/cli');
+    const child = spawn(file, [...words, 'schema', ...args], {
       cwd: ROOT,
       env,
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -334,7 +336,7 @@ describe('generations of the cached schema', () => {
 
   test('two readers answer from two generations at once', async () => {
     const port = await freePort();
-    const old = new ProductProcess('old reader', [process.execPath, 'services/api-reader/main.ts'], {
+    const old = new ProductProcess('old reader', program('services/api-reader'), {
       ...env,
       UNDERSTUDY_READER_PORT: String(port),
       UNDERSTUDY_READER_GENERATION: '1',
@@ -374,7 +376,7 @@ describe('generations of the cached schema', () => {
   test('a field made on the site is rolled out by itself where that is wanted', async () => {
     const poller = stack.process('event-poller');
     await poller.end();
-    const own = new ProductProcess('poller', [process.execPath, 'services/event-poller/main.ts'], {
+    const own = new ProductProcess('poller', program('services/event-poller'), {
       ...env,
       UNDERSTUDY_POLLER_INTERVAL_MS: '300',
       UNDERSTUDY_SCHEMA_AUTO_APPLY: 'true',

@@ -7,6 +7,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
+import { program } from '@understudy/harness/programs';
 import { until } from '@understudy/harness/until';
 import { parseCachedSchema, readCachedSchemaFile } from '@understudy/schema/cached-schema-file';
 import { fitToSite } from '@understudy/schema/difference';
@@ -31,7 +32,7 @@ before(async () => {
     UNDERSTUDY_SANDBOX_PORT: String(port),
     UNDERSTUDY_SANDBOX_SCALE: '20',
   };
-  site = new ProductProcess('sandbox-site', [process.execPath, 'services/sandbox-site/main.ts'], env);
+  site = new ProductProcess('sandbox-site', program('services/sandbox-site'), env);
   site.start();
   await until('the sandbox answers', async () => (await fetch(`http://127.0.0.1:${port}/_sandbox`)).ok);
 });
@@ -42,15 +43,12 @@ after(async () => {
 
 // The site is another process, so nothing is lost by waiting for the command.
 function understudy(...args: string[]): { readonly code: number | null; readonly stdout: string } {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['packages/cli/main.ts', 'schema', ...args],
-    {
-      cwd: ROOT,
-      env,
-      encoding: 'utf8',
-    },
-  );
+  const [file, ...words] = program('packages/cli');
+  const { status, stdout, stderr } = spawnSync(file, [...words, 'schema', ...args], {
+    cwd: ROOT,
+    env,
+    encoding: 'utf8',
+  });
   assert.ok(status === 0 || status === 1, `${stdout}${stderr}`);
   return { code: status, stdout };
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { leftoversOf, RUN_VARIABLE } from './leftovers.ts';
 import { startThrowAwayServer } from './postgres.ts';
+import { buildPrograms, PROGRAMS_VARIABLE } from './programs.ts';
 
 /**
  * Runs every test file of the repository, or those given as arguments, over one PostgreSQL server: first
@@ -29,6 +30,7 @@ const RUN_FILES = fileURLToPath(new URL('./run-files.ts', import.meta.url));
 const given = process.argv.slice(2);
 const runId = randomUUID();
 const server = await startThrowAwayServer();
+const programs = await buildPrograms();
 let stopped = false;
 let runner: ReturnType<typeof spawn> | undefined;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -41,7 +43,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 async function runFiles(files: readonly string[]): Promise<boolean> {
   const child = spawn(process.execPath, [RUN_FILES, ...files], {
     stdio: ['ignore', 'inherit', 'inherit'],
-    env: { ...process.env, TEST_DATABASE_URL: server.url, [RUN_VARIABLE]: runId },
+    env: {
+      ...process.env,
+      TEST_DATABASE_URL: server.url,
+      [PROGRAMS_VARIABLE]: programs.folder,
+      [RUN_VARIABLE]: runId,
+    },
   });
   runner = child;
   if (child.pid !== undefined) server.guard(child.pid);
@@ -81,5 +88,6 @@ else {
 }
 if (!(await sweep()) && !stopped) passed = false;
 await server.stop();
+await programs.remove();
 console.log(`understudy: tests took ${Math.round((performance.now() - startedAt) / 1_000)} s`);
 process.exit(stopped ? EXIT_STOPPED : passed ? 0 : 1);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { ProductProcess, ROOT } from './child-process.ts';
 import { freePort } from './free-port.ts';
 import { startTestServer } from './postgres.ts';
+import { program } from './programs.ts';
 import { until } from './until.ts';
 
 export type QueueKind = 'postgres' | 'redis';
@@ -122,7 +123,7 @@ export async function startStack(options: {
   for (const name of SERVICES) {
     const port = await freePort();
     healthPorts.set(name, port);
-    const command = [process.execPath, `services/${name}/main.ts`];
+    const command = program(`services/${name}`);
     processes.set(name, new ProductProcess(name, command, { ...env, UNDERSTUDY_HEALTH_PORT: String(port) }));
   }
   const siteUrl = `http://127.0.0.1:${sitePort}`;
@@ -144,7 +145,7 @@ export async function startStack(options: {
     databaseUrl: postgres.url,
     process: processOf,
     another: (name) => {
-      const other = new ProductProcess(name, [process.execPath, `services/${name}/main.ts`], env);
+      const other = new ProductProcess(name, program(`services/${name}`), env);
       others.push(other);
       return other;
     },
@@ -186,7 +187,8 @@ export async function startStack(options: {
       return body.results;
     },
     understudy: async (...args) => {
-      const child = spawn(process.execPath, ['packages/cli/main.ts', ...args], { cwd: ROOT, env });
+      const [file, ...words] = program('packages/cli');
+      const child = spawn(file, [...words, ...args], { cwd: ROOT, env });
       let stdout = '';
       child.stdout.setEncoding('utf8').on('data', (text: string) => {
         stdout += text;
