@@ -1,3 +1,4 @@
+import { globSync } from 'node:fs';
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,8 +12,22 @@ import { bundle, PROGRAMS } from './bundle.ts';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const target = resolve(process.argv[2] ?? join(ROOT, 'deploy', 'dist', 'understudy'));
 
+/** The licences of packages, one after the other: whoever passes on the tree passes them on as well. */
+async function licences(folders: readonly string[]): Promise<string> {
+  const texts = folders.map(async (folder) => {
+    const { name, version, license } = JSON.parse(
+      await readFile(join(ROOT, folder, 'package.json'), 'utf8'),
+    ) as Record<string, unknown>;
+    const [file] = globSync('{LICEN[SC]E,licen[sc]e}*', { cwd: join(ROOT, folder) });
+    const text = file === undefined ? '' : await readFile(join(ROOT, folder, file), 'utf8');
+    return `${name} ${version} (${license ?? 'see its text'})\n\n${text.trim()}\n`;
+  });
+  return (await Promise.all(texts)).join(`\n${'-'.repeat(80)}\n\n`);
+}
+
 await rm(target, { recursive: true, force: true });
-await bundle(target, PROGRAMS);
+const packages = await bundle(target, PROGRAMS);
+await writeFile(join(target, 'LICENSES-OF-PACKAGES.txt'), await licences(packages));
 for (const path of ['LICENSE', 'README.md']) await cp(join(ROOT, path), join(target, path));
 const { name, version, license } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Record<
   string,

@@ -24,9 +24,10 @@ const REQUIRE =
  * Code that looks for files by `import.meta.url` finds them, since the chunks lie as deep as the packages' sources.
  * @param target the folder, made if it is not there; files that are in it already stay.
  * @param programs some of `PROGRAMS`.
+ * @returns folders, from the root, of the packages of others that are in it.
  */
-export async function bundle(target: string, programs: readonly string[]): Promise<void> {
-  await build({
+export async function bundle(target: string, programs: readonly string[]): Promise<readonly string[]> {
+  const { metafile } = await build({
     absWorkingDir: ROOT,
     entryPoints: programs.map((program) => ({ in: `${program}/main.ts`, out: `${program}/main` })),
     outdir: target,
@@ -39,7 +40,8 @@ export async function bundle(target: string, programs: readonly string[]): Promi
     // Names stay, so that a stack trace can be read.
     minifyWhitespace: true,
     minifySyntax: true,
-    legalComments: 'external',
+    legalComments: 'none',
+    metafile: true,
     // For `NODE_OPTIONS=--enable-source-maps`: a stack trace then names the source's lines.
     sourcemap: 'linked',
     sourcesContent: false,
@@ -53,4 +55,8 @@ export async function bundle(target: string, programs: readonly string[]): Promi
   }
   // Without it Node would have to find out for every file what kind of module it is.
   await writeFile(join(target, 'package.json'), '{ "type": "module" }\n');
+  const packages = Object.keys(metafile.inputs).flatMap(
+    (path) => /^.*node_modules\/(@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? [],
+  );
+  return [...new Set(packages)].sort();
 }
