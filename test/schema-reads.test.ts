@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { until } from '@understudy/harness/until';
 import { storeEvents } from '@understudy/store/event-log';
-import { type Api, call, startApi } from './api-rig.ts';
+import { type Api, call, entitiesOf, readOf, startApi } from './api-rig.ts';
 
 let api: Api;
 before(async () => {
@@ -76,10 +76,33 @@ test('a field that came or went on the site passes through until the copy is ren
   await until('it is served', async () => (await sourceOf('schema_read')) === 'replica');
 });
 
-test('a change of the schema made through the reader outdates the copy before the reply', async () => {
+test('a change of the schema made through the reader shows in the next schema read', async () => {
+  // Nobody else renews the copy meanwhile.
   await api.replica.db.pool.query(
     `update understudy.site_schema set renewing_until = now() + interval '1 hour'`,
   );
-  await call(api.readerUrl, 'schema_field_create', { type: 'Shot', data_type: 'text', properties: [] });
-  assert.match(await sourceOf('schema_read'), /^site; reason=schema-changed$/);
+  const properties = [{ property_name: 'name', value: 'Wetness' }];
+  const made = await call(api.readerUrl, 'schema_field_create', {
+    type: 'Shot',
+    data_type: 'text',
+    properties,
+  });
+  assert.equal(made.json.results, 'sg_wetness');
+  const ours = await call(api.readerUrl, 'schema_read');
+  assert.match(ours.text, /"sg_wetness"/);
+  assert.equal(ours.text, (await call(api.siteUrl, 'schema_read')).text);
+});
+
+test('a field deleted through the reader is served no more once that is answered', async () => {
+  const field = 'sg_cut_in';
+  const read = readOf('Shot', ['code', field], [['id', 'is', 1]]);
+  const before = await call(api.readerUrl, 'read', read);
+  assert.equal(before.headers['x-understudy'], 'replica');
+  const payload = { type: 'Shot', field_name: field };
+  assert.equal((await call(api.readerUrl, 'schema_field_delete', payload)).json.results, true);
+  const [ours, theirs] = await Promise.all([
+    call(api.readerUrl, 'read', read),
+    call(api.siteUrl, 'read', read),
+  ]);
+  assert.deepEqual(entitiesOf(ours), entitiesOf(theirs));
 });

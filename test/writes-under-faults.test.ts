@@ -141,6 +141,53 @@ test('PostgreSQL is behind: another reader knows of the unmerged write', async (
   await until('the replica answers', async () => sourceOf(await seen(['code'], 1)) === 'replica');
 });
 
+test('what a schedule, a follow or an unknown method may have changed is fetched before their reply', async () => {
+  const tasks = readOf(
+    'Task',
+    ['start_date', 'due_date', 'task_assignees', 'project'],
+    [['due_date', 'is_not', null]],
+  );
+  const task = entitiesOf(await call(api.siteUrl, 'read', tasks)).find(
+    (row) => row['start_date'] !== null && (row['task_assignees'] as readonly unknown[]).length > 0,
+  );
+  assert.ok(task !== undefined);
+  const [user] = task['task_assignees'] as readonly { readonly type: string; readonly id: number }[];
+  const due = String(task['due_date']);
+  const taskId = { type: 'Task', id: task.id };
+  const shot = { type: 'Shot', id: 5 };
+  /** As the site's own rules may do it: nobody tells the replica. */
+  const changeOnSite = (ref: object, field: string, value: string): Promise<Reply> =>
+    call(api.siteUrl, 'update', { ...ref, fields: [{ field_name: field, value }] });
+  const shows = async ({ type, id }: { type: string; id: number }, field: string): Promise<unknown> => {
+    const reply = await call(api.readerUrl, 'read', readOf(type, [field], [['id', 'is', id]]));
+    assert.equal(sourceOf(reply), 'replica');
+    return entitiesOf(reply)[0]?.[field];
+  };
+  const schedule = { date: due, working: false, description: null, recalculate_field: null };
+  let moved = 0;
+  for (const scope of [
+    { project: task['project'], user: null },
+    { project: null, user },
+    { project: null, user: null },
+  ]) {
+    moved += 1;
+    const later = new Date(Date.parse(due) + moved * 86_400_000).toISOString().slice(0, 10);
+    await changeOnSite(taskId, 'due_date', later);
+    assert.notEqual(await shows(taskId, 'due_date'), later, 'nobody told the replica');
+    const reply = await call(api.readerUrl, 'work_schedule_update', { ...schedule, ...scope });
+    assert.equal(reply.json.exception, undefined, reply.text);
+    assert.equal(await shows(taskId, 'due_date'), later, JSON.stringify(scope));
+  }
+  for (const method of ['follow', 'unfollow', 'a_method_of_tomorrow']) {
+    await changeOnSite(shot, 'description', method);
+    const refused = await call(api.readerUrl, method, { user, entity: { type: 'Shot', id: 999_999 } });
+    assert.equal(refused.json.exception, true);
+    assert.notEqual(await shows(shot, 'description'), method);
+    const reply = await call(api.readerUrl, method, { user, entity: shot });
+    if (reply.json.exception !== true) assert.equal(await shows(shot, 'description'), method);
+  }
+});
+
 test('a client that goes away loses its answer, not its write', async () => {
   faults({ latencyMs: 500 });
   const { code, payload } = newShot();

@@ -26,6 +26,7 @@ const site = createServer((request, reply) => onSite(request, reply));
 let app: FastifyInstance;
 let upstream: Upstream;
 let debt: RefreshDebt;
+let schemaChanges = 0;
 let url: string;
 
 before(async () => {
@@ -42,7 +43,14 @@ beforeEach(async () => {
   await app?.close();
   app = fastify();
   debt = createRefreshDebt(log);
-  media(app, { upstreamOf: () => upstream, settling: { debt, replica: () => null, log }, prefix: '' });
+  media(app, {
+    upstreamOf: () => upstream,
+    settling: { debt, replica: () => null, log },
+    schemaChanged: async () => {
+      schemaChanges += 1;
+    },
+    prefix: '',
+  });
   url = await app.listen({ host: '127.0.0.1', port: 0 });
 });
 after(async () => {
@@ -204,6 +212,19 @@ test('a client that breaks an upload off breaks it off at the site too', async (
   await until('the site sees the upload', async () => begun);
   request.destroy();
   await until('the site sees it break off', async () => broken);
+});
+
+test('a change of the schema through the REST API is told of before the reply, a refused one is not', async () => {
+  onSite = (request, reply) => {
+    request.resume();
+    reply.writeHead(request.url?.endsWith('/refused') ? 400 : 201).end('{}');
+  };
+  const before = schemaChanges;
+  const json = { 'content-type': 'application/json' };
+  assert.equal((await post('/api/v1/schema/Shot/fields/refused', json, '{}')).status, 400);
+  assert.equal(schemaChanges, before);
+  assert.equal((await post('/api/v1.1/schema/Shot/fields', json, '{}')).status, 201);
+  assert.equal(schemaChanges, before + 1);
 });
 
 test('redirects and cookies go through as they are', async () => {

@@ -15,6 +15,8 @@ export interface MediaParts {
   readonly upstreamOf: (request: FastifyRequest) => Upstream;
   /** What writes are merged with; null for another site than the replicated one, of which nothing is kept. */
   readonly settling: SettleParts | null;
+  /** To be called once the schema of the replicated site was changed, before the client hears of it. Never throws. */
+  readonly schemaChanged: () => Promise<void>;
   /** What stands in front of the paths and is not the site's, as a route of fastify; empty for none. */
   readonly prefix: string;
 }
@@ -170,6 +172,11 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   const content = body === null ? null : withHead(body, REST_HEAD_BYTES);
   const requests = (): ReturnType<typeof restWrites> =>
     restWrites(request.method, request.url, content?.head() ?? Buffer.alloc(0), types);
+  if (isSchema(request.url)) {
+    const answer = await sendOn(parts, request, reply, content?.stream ?? null, true).catch(refuse);
+    if (answer.statusCode < 300 || answer.statusCode >= SERVER_ERROR) await parts.schemaChanged();
+    return relay(reply, answer);
+  }
   if (restWrites(request.method, request.url, Buffer.alloc(0), types).length === 0 && !isBatch(request.url))
     return write(parts, request, reply, content?.stream ?? null);
   let answer: UpstreamReply;
@@ -188,6 +195,7 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   return relay(reply, answer, bytes);
 }
 
+const isSchema = (path: string): boolean => /^\/api\/v[0-9.]+\/schema(\/|\?|$)/.test(path);
 const isBatch = (path: string): boolean => /\/entity\/_batch(\?|$)/.test(path);
 
 async function settleRest(

@@ -46,7 +46,12 @@ export function otherSites(app: FastifyInstance, parts: OtherSitesParts): ApiPar
     });
     others.removeAllContentTypeParsers();
     others.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
-    media(others, { upstreamOf: (request) => upstreamTo(siteOf(request)), settling: null, prefix: PREFIX });
+    media(others, {
+      upstreamOf: (request) => upstreamTo(siteOf(request)),
+      settling: null,
+      schemaChanged: async () => {},
+      prefix: PREFIX,
+    });
     others.route({
       method: ['GET', 'HEAD'],
       url: `${PREFIX}/*`,

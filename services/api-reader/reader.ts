@@ -13,7 +13,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
 import { siteBudget } from '@understudy/runtime/site-budget';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
-import { createSiteClient } from '@understudy/site-client/site-client';
+import { createSiteClient, isReadMethod } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
 import { openReadConnections } from '@understudy/store/read-connections';
 import { whyAlwaysSites } from './always-site.ts';
@@ -27,6 +27,7 @@ import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
 import type { LocalParts } from './local-answer.ts';
 import { createMediaLinks } from './media-links.ts';
 import { createMetrics } from './metrics.ts';
+import { isOtherWrite, writeOther } from './other-writes.ts';
 import { passThrough } from './pass-through.ts';
 import { answerRead } from './read.ts';
 import { createReadiness } from './readiness.ts';
@@ -40,7 +41,7 @@ import { createSiteReach } from './site-reach.ts';
 import { answerSummarize } from './summarize.ts';
 import { openThumbnailCache } from './thumbnail-cache.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
-import { writeThrough } from './write.ts';
+import { writeEntities } from './write.ts';
 import { isWriteMethod } from './write-requests.ts';
 
 const SERVICE = 'api-reader';
@@ -172,19 +173,20 @@ export async function startReader(
     return answered;
   };
 
+  const writing = { upstream, credentials, debt, replica, log };
   const answer: AnswerCall = (call) => {
     const { method } = call.envelope;
     if (method === 'info') return info.answer();
-    const why = isWriteMethod(method) || isSchemaWrite(method) ? null : whyAlwaysSites(call);
+    const why = isReadMethod(method) ? whyAlwaysSites(call) : null;
     if (why !== null) return passThrough(upstream, call, why);
     if (method === 'read') {
       return isEventRead(call) ? answerEventRead(local, call, schema.eventLog()) : shadowed(call);
     }
     if (method === 'summarize') return answerSummarize(local, call);
     if (isSchemaRead(method)) return schema.answer(call, method);
-    if (isWriteMethod(method))
-      return writeThrough({ upstream, credentials, debt, replica, log }, call, method);
-    if (isSchemaWrite(method)) return schema.passThroughWrite(call);
+    if (isWriteMethod(method)) return writeEntities(writing, call, method);
+    if (isSchemaWrite(method)) return schema.write(call);
+    if (isOtherWrite(method)) return writeOther(writing, call);
     return passThrough(upstream, call, 'method');
   };
   const app = await createServer({
@@ -193,7 +195,12 @@ export async function startReader(
     watch,
     metrics,
     upstreamTo,
-    passedOn: { upstreamOf: () => upstream, settling: { debt, replica, log }, prefix: '' },
+    passedOn: {
+      upstreamOf: () => upstream,
+      settling: { debt, replica, log },
+      schemaChanged: schema.changed,
+      prefix: '',
+    },
     media: { links: mediaLinks, site: asker, siteUrl: config.site.url, reach, cache, log },
     answer,
     whyNotReady,

@@ -5,7 +5,7 @@ import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import { requestRefresh } from '@understudy/store/refresh-requests';
-import { LOOK_MS } from './replica-state.ts';
+import { ALL_READERS_KNOW_MS } from './replica-state.ts';
 
 /** An entity that was written. */
 export interface Written extends EntityRef {
@@ -33,8 +33,6 @@ const WAIT_MS = 10_000;
 const RETRY_MS = 500;
 /** Beyond it the event log, which tells of every write, is trusted to bring the rest. */
 const DEBT_MAX = 50_000;
-/** How long readers take to see that something is in PostgreSQL, and as much again. */
-const ALL_READERS_KNOW_MS = 2 * LOOK_MS;
 const REASON = 'written through';
 /** How often this process tries by itself what it left to the appliers: they may have other things to do first. */
 const OWN_TRIES = 20;

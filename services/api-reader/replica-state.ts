@@ -29,7 +29,9 @@ export interface ReplicaWatch {
 }
 
 /** Small beside any poll interval, so that what is looked up is as good as asked for each read. */
-export const LOOK_MS = 250;
+const LOOK_MS = 250;
+/** How long readers take to see that something is in PostgreSQL, and as much again. */
+export const ALL_READERS_KNOW_MS = 2 * LOOK_MS;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
 

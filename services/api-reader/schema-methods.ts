@@ -1,3 +1,5 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { noticeSiteSchema } from '@understudy/pipeline/notice-site-schema';
 import { readSiteSchema } from '@understudy/pipeline/site-schema';
 import { type PassThrough, passingThrough } from '@understudy/query/pass-through';
 import { loop } from '@understudy/runtime/loop';
@@ -14,7 +16,8 @@ import {
 import type { Answer, ApiCall } from './api-call.ts';
 import { own } from './envelope.ts';
 import { answerLocally, type LocalParts, type RunLocally } from './local-answer.ts';
-import { passThrough } from './pass-through.ts';
+import { ALL_READERS_KNOW_MS } from './replica-state.ts';
+import { writeThrough } from './write.ts';
 
 export type SchemaRead = 'schema_read' | 'schema_entity_read' | 'schema_field_read';
 
@@ -49,8 +52,13 @@ interface Copy {
 export interface SchemaMirror {
   /** Answers a read of the schema (protocol §5.8) from the replica's copy of what the site said. @throws as answerLocally */
   answer(call: ApiCall, method: SchemaRead): Promise<Answer>;
-  /** Sends a change of the schema on; the copy is not served again before it was renewed. @throws ReaderError */
-  passThroughWrite(call: ApiCall): Promise<Answer>;
+  /** Writes a change of the schema through. @throws ReaderError */
+  write(call: ApiCall): Promise<Answer>;
+  /**
+   * To be called when the schema was changed: the copy is not served before it was renewed, and fields that are other
+   * ones now are served by no reader once this returns. Never throws.
+   */
+  changed(): Promise<void>;
   /** EventLogEntry as the site describes it, while the copy is up to date; else null. */
   eventLog(): CachedType | null;
   /** Renews the copy when it needs it, one reader for all, until the signal is aborted. */
@@ -87,6 +95,22 @@ export function createSchemaMirror(options: {
     else if (known !== before || eventLog === null) eventLog = eventLogOf(known);
   };
 
+  const changed = async (): Promise<void> => {
+    const replica = local.replica();
+    if (replica === null) return;
+    const { db, site } = replica;
+    try {
+      await outdateSiteSchema(db.pool);
+      const changes = await noticeSiteSchema({ db, site, siteUrl });
+      if (changes.length === 0) return;
+      local.log.warn({ changes: changes.map((one) => one.message) }, 'the site’s schema was changed');
+      await delay(ALL_READERS_KNOW_MS);
+    } catch (error) {
+      // The poller compares the schema as well, at the latest when it comes to the event.
+      local.log.warn({ err: error }, 'what a change of the schema did is not known yet');
+    }
+  };
+
   return {
     eventLog: () => eventLog,
     answer: (call, method) =>
@@ -102,17 +126,8 @@ export function createSchemaMirror(options: {
         };
         return run;
       }),
-    passThroughWrite: async (call) => {
-      const replica = local.replica();
-      const answer = await passThrough(local.upstream, call, 'method');
-      // Before the client hears of it: its next read must not show the schema without its change.
-      if (replica !== null) {
-        await outdateSiteSchema(replica.db.pool).catch((error: unknown) => {
-          local.log.warn({ err: error }, 'the copy of the schema could not be marked as outdated');
-        });
-      }
-      return answer;
-    },
+    write: (call) => writeThrough(local, call, changed),
+    changed,
     run: (signal) =>
       loop('renewing the copy of the site’s schema', { signal, log: local.log }, async () => {
         const replica = local.replica();

@@ -56,22 +56,34 @@ async function outcomeOf(reply: UpstreamReply, bytes: Buffer): Promise<Outcome> 
 }
 
 /**
- * Writes through (protocol §5.1 to §5.4, §8): the site does the write and its reply is the client's, byte for byte;
- * before the client gets it, every entity that the write changed is fetched and merged, so that the next read through
- * any reader shows it. Nothing is ever sent twice.
- * @throws ReaderError when the site was not reached, or its answer was lost (protocol §1.4).
+ * Makes the replica show what a write did. Never throws.
+ * @param results what the site's reply holds; undefined where that is not known.
  */
-export async function writeThrough(parts: WriteParts, call: ApiCall, method: WriteMethod): Promise<Answer> {
-  const { upstream, credentials, log } = parts;
+export type Settled = (results?: Json) => Promise<void>;
+
+/** Writes entities through (protocol §5.1 to §5.4). @throws ReaderError as `writeThrough` does. */
+export function writeEntities(parts: WriteParts, call: ApiCall, method: WriteMethod): Promise<Answer> {
   const requests = writeRequests(method, call.envelope.payload);
   const settle = beginSettling(parts, requests, call.requestId);
-  const settled = (results?: Json): Promise<void> =>
+  return writeThrough(parts, call, (results) =>
     settle(
       subjectsOf(method, requests, results),
       // `delete` and `revive` tell by `false` that it was so already (protocol §5.3).
       results === undefined ? 'unknown' : results === false ? 'nothing-to-do' : 'done',
-    );
+    ),
+  );
+}
 
+/**
+ * Writes through (protocol §8): the site does the write and its reply is the client's, byte for byte; before the client
+ * gets it, everything that the write changed is fetched and merged, so that the next read through any reader shows it.
+ * Nothing is ever sent twice.
+ * @param settled called once the site did it, or may have done it.
+ * @throws ReaderError when the site was not reached, or its answer was lost (protocol §1.4).
+ */
+export async function writeThrough(parts: WriteParts, call: ApiCall, settled: Settled): Promise<Answer> {
+  const { upstream, credentials, log } = parts;
+  const { method } = call.envelope;
   let reply: UpstreamReply;
   let bytes: Buffer;
   try {
