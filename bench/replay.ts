@@ -2,7 +2,6 @@ import { parseArgs } from 'node:util';
 import type { Json } from '@understudy/domain/entity';
 import type { EventLogEntry } from '@understudy/domain/event';
 import { applyEvents } from '@understudy/pipeline/apply-events';
-import { normalizeEvent } from '@understudy/pipeline/normalize';
 import { entityTable } from '@understudy/store/entity-tables';
 import { storeEvents } from '@understudy/store/event-log';
 import { mergeFetched } from '@understudy/store/merge/fetched';
@@ -145,7 +144,7 @@ try {
       for (const page of pages(stored, PAGE))
         await applyEvents(
           replica,
-          page.map(({ entry, tick, late }) => normalizeEvent(entry, { tick, late, schema })),
+          page.map(({ entry }) => entry),
         );
     });
     const plainS = await seconds(async () => {

@@ -1,3 +1,4 @@
+import { refKey } from '@understudy/domain/entity';
 import type { NormalizedEvent } from '@understudy/domain/event';
 import { identifierField, isPlainIdentifier } from '@understudy/schema/display-name';
 import type { Queryable } from '@understudy/store/database';
@@ -7,7 +8,7 @@ import { type LinkTarget, upsertLinkTargets } from '@understudy/store/link-targe
 import { mergeChangesOfTypes, type RowChange } from '@understudy/store/merge/changes';
 import type { Origin } from '@understudy/store/merge/origin';
 import { type RefreshRequest, requestRefresh } from '@understudy/store/refresh-requests';
-import { eventTargets } from './event-targets.ts';
+import { eventTargets, NO_TICK } from './event-targets.ts';
 import { normalizeEvent } from './normalize.ts';
 import { mayList } from './other-sides.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
@@ -91,13 +92,20 @@ async function applyStored(
     });
   const last = events.at(-1)?.tick ?? 0;
   const merged = await mergeChangesOfTypes(tx, ofTypes, origin);
+  // Entities whose rows are there; what fetched the row recorded its name as well.
+  const there = new Set<string>();
   for (const [at, { table }] of ofTypes.entries()) {
     const { type } = table;
     const { doubtful = [], missing = [] } = merged[at] ?? {};
+    for (const { id } of ofTypes[at]?.changes ?? []) there.add(refKey({ type, id }));
+    for (const id of missing) there.delete(refKey({ type, id }));
     for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
     for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
   }
-  await upsertLinkTargets(tx, plan.targets);
+  await upsertLinkTargets(
+    tx,
+    plan.targets.filter((target) => target.tick !== NO_TICK || !there.has(refKey(target))),
+  );
   const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);
   const wanted = isReplay ? await notFetchedSince(tx, replica, kept) : kept;
   await requestRefresh(tx, wanted);

@@ -4,7 +4,7 @@ import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { LinkTarget } from '@understudy/store/link-targets';
 
 /** Older than everything: it is taken only where nothing is known. */
-const NO_TICK = 0;
+export const NO_TICK = 0;
 
 /**
  * What an event's own links tell of the entities that they lead to, so that a read of the event shows them. Of entities

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
+import { until } from '@understudy/harness/until';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import { openDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { syncEntityTables } from './sync-entity-tables.ts';
 
-test('links are found by an index, in new tables and in those that were there', async (t) => {
+test('links and what changed lately are found by an index, in new tables and in those that were there', async (t) => {
   const database = await createTestDatabase();
   t.after(database.drop);
   const options = { url: database.url, poolSize: 2, applicationName: 'test' };
@@ -23,6 +24,27 @@ test('links are found by an index, in new tables and in those that were there', 
   };
   await sync('content: text, entity: { entity: [Shot] }');
   assert.deepEqual(await indexes(), ['task_entity_idx', 'task_pkey']);
+  // As an older release made them.
+  await db.pool.query(
+    'alter table site.task add column updated_at timestamptz; alter table site.task reset (fillfactor)',
+  );
+  await db.pool.query('create index task_updated_at_idx on site.task (updated_at)');
   await sync('content: text, entity: { entity: [Shot] }, step: { entity: [Step] }, updated_at: date_time');
-  assert.deepEqual(await indexes(), ['task_entity_idx', 'task_pkey', 'task_step_idx', 'task_updated_at_idx']);
+  assert.deepEqual(await indexes(), [
+    'task_entity_idx',
+    'task_pkey',
+    'task_step_idx',
+    'task_updated_at_ranges_idx',
+  ]);
+  // A row that only changed where no index looks leaves all indexes as they are.
+  await db.pool.query(
+    `insert into site.task (id, _active, _fetched_tick) select n, true, 1 from generate_series(1, 400) n`,
+  );
+  await db.pool.query(`update site.task set updated_at = now() where id % 40 = 0`);
+  await until('statistics are there', async () => {
+    const { rows } = await db.pool.query<{ all: string; hot: string }>(
+      `select n_tup_upd as all, n_tup_hot_upd as hot from pg_stat_user_tables where relid = 'site.task'::regclass`,
+    );
+    return rows[0]?.all === '10' && rows[0].hot === '10';
+  });
 });

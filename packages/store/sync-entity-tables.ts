@@ -9,6 +9,8 @@ import { underMigrationLock } from './migrate.ts';
 const LOCK_TIMEOUT_MS = 1_000;
 const LOCK_ATTEMPTS = 60;
 const LOCK_NOT_AVAILABLE = '55P03';
+/** Part of each page, in percent, that is filled with new rows: a changed row finds room beside the old one, and then no index changes. */
+const FILL_FACTOR = 85;
 const CREATE_TABLE = /^\s*create table "site"\."([^"]+)"/;
 const CREATE_INDEX = /^\s*create index "([^"]+)" on "?site"?\."([^"]+)"/;
 
@@ -16,15 +18,18 @@ const CREATE_INDEX = /^\s*create index "([^"]+)" on "?site"?\."([^"]+)"/;
 interface Existing {
   /** Columns by table. */
   readonly tables: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Tables that keep room for changed rows in each page. */
+  readonly roomy: ReadonlySet<string>;
   /** Whether they are finished, by name. */
   readonly indexes: ReadonlyMap<string, boolean>;
 }
 
 async function existing(db: Database): Promise<Existing> {
-  const columns = await db.pool.query<{ name: string; columns: readonly string[] }>(
-    `select c.relname as name, array_agg(a.attname::text) as columns from pg_class c
+  const columns = await db.pool.query<{ name: string; columns: readonly string[]; roomy: boolean | null }>(
+    `select c.relname as name, array_agg(a.attname::text) as columns,
+       'fillfactor=${FILL_FACTOR}' = any(c.reloptions) as roomy from pg_class c
      join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     where c.relnamespace = 'site'::regnamespace and c.relkind in ('r', 'p') group by 1`,
+     where c.relnamespace = 'site'::regnamespace and c.relkind in ('r', 'p') group by 1, 3`,
   );
   const indexes = await db.pool.query<{ name: string; valid: boolean }>(
     `select c.relname as name, i.indisvalid as valid from pg_class c join pg_index i on i.indexrelid = c.oid
@@ -32,6 +37,7 @@ async function existing(db: Database): Promise<Existing> {
   );
   return {
     tables: new Map(columns.rows.map((row) => [row.name, new Set(row.columns)])),
+    roomy: new Set(columns.rows.filter((row) => row.roomy === true).map((row) => row.name)),
     indexes: new Map(indexes.rows.map((row) => [row.name, row.valid])),
   };
 }
@@ -50,11 +56,13 @@ function fieldColumns(table: EntityTable): readonly (readonly [name: string, sql
 }
 
 /** Whether every table, column and finished index of these types is there already. */
-function isComplete(types: readonly CachedType[], { tables, indexes }: Existing): boolean {
+function isComplete(types: readonly CachedType[], { tables, roomy, indexes }: Existing): boolean {
   return types.every((type) => {
     const table = entityTable(type);
-    const columns = tables.get(unquote(table.sqlName));
+    const name = unquote(table.sqlName);
+    const columns = tables.get(name);
     return (
+      roomy.has(name) &&
       fieldColumns(table).every(([name]) => columns?.has(unquote(name))) &&
       entitySchemas(type).every(
         ({ meta }) =>
@@ -82,7 +90,7 @@ async function runBriefly(db: Database, statement: string): Promise<void> {
 /**
  * Makes the tables, columns and indexes that a cached schema needs and the database lacks, while everybody works on:
  * a column is added empty, which rewrites nothing, and an index of a table that exists is built beside the traffic.
- * Nothing is dropped, renamed or rewritten. Safe to call from every process at start, and again after a crash.
+ * Nothing is dropped (but an index of an older release), renamed or rewritten. Safe to call from every process at start, and again after a crash.
  */
 export async function syncEntityTables(
   db: Database,
@@ -126,6 +134,17 @@ export async function syncEntityTables(
       if (indexes.has(index)) await db.pool.query(`drop index concurrently if exists site."${index}"`);
       const beside = tables.has(table) ? 'concurrently ' : '';
       await db.pool.query(statement.replace(/create index /, `create index ${beside}`));
+    }
+    const made = await existing(db);
+    for (const type of types) {
+      const { sqlName } = entityTable(type);
+      const name = unquote(sqlName);
+      if (made.tables.has(name) && !made.roomy.has(name))
+        await runBriefly(db, `alter table ${sqlName} set (fillfactor = ${FILL_FACTOR})`);
+      // Older releases made it: it costs more than it is worth (entity-tables).
+      const superseded = `${name}_updated_at_idx`;
+      if (made.indexes.has(superseded))
+        await db.pool.query(`drop index concurrently if exists site."${superseded}"`);
     }
     for (const statement of await missingMarks()) await runBriefly(db, statement);
     if (!isComplete(types, await existing(db)))
