@@ -100,13 +100,16 @@ async function readKnown(tx: Queryable, { table, changes }: TypeChanges): Promis
   if (ids.length === 0) return NOTHING_KNOWN;
   const fields = new Set<string>();
   const lists = new Set<string>();
-  for (const { change } of changes) {
-    if (change.kind === 'active') fields.add(ACTIVE);
-    else (change.kind === 'links' ? lists : fields).add(change.field);
+  const linked = new Set<number>();
+  for (const { id, change } of changes) {
+    if (change.kind === 'links') {
+      lists.add(change.field);
+      linked.add(id);
+    } else fields.add(change.kind === 'active' ? ACTIVE : change.field);
   }
   const [rows, links] = await Promise.all([
     lockRows(tx, table, ids, fields),
-    readKnownLinks(tx, table, [...lists], ids),
+    readKnownLinks(tx, table, [...lists], [...linked]),
   ]);
   return { rows, links };
 }
