@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import pg from 'pg';
 import { cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
-import { startLoadGenerator } from './load/processes.ts';
+import { startLoadGenerator, startTalking } from './load/processes.ts';
 import { print } from './report.ts';
 import { COMPILE_MS, openStudios } from './rig.ts';
 import { median } from './statistics.ts';
@@ -33,6 +33,7 @@ const studios = await openStudios(1);
 const reader = await studios.startReader();
 const bare = await studios.startBare();
 const load = await startLoadGenerator();
+const floor = await startTalking<{ readonly url: string }>('servers/floor.ts', []);
 const readerCpu = await cpuMeter(reader.pid, studios.replicaUrl);
 const replica = new pg.Pool({ connectionString: studios.replicaUrl, max: 1 });
 const plain = new pg.Pool({ connectionString: studios.plainUrl, max: 1 });
@@ -64,9 +65,17 @@ try {
     });
     const ask = { method: 'POST' as const, path: '/api3/json', body };
     const askBare = { method: 'GET' as const, path: `/${read.name}/same`, body: null };
-    const pairs: { readonly bare: LoadResult; readonly reader: LoadResult }[] = [];
+    const answer = await fetch(`${reader.url}${ask.path}`, { method: ask.method, body });
+    const askFloor = { ...ask, path: `/${(await answer.arrayBuffer()).byteLength}` };
+    const pairs: { readonly bare: LoadResult; readonly reader: LoadResult; readonly floor: LoadResult }[] =
+      [];
     let cpuUs = 0;
-    for (const [url, request] of [[bare.url, askBare] as const, [reader.url, ask] as const])
+    const sides = [
+      [bare.url, askBare] as const,
+      [reader.url, ask] as const,
+      [floor.first.url, askFloor] as const,
+    ];
+    for (const [url, request] of sides)
       await load.run({ url, requests: [request], clients, warmUpMs: 0, measureMs: COMPILE_MS });
     for (let round = 0; round < Number(values.rounds); round += 1) {
       const ofBare = await measure({ url: bare.url, requests: [askBare], clients });
@@ -74,7 +83,8 @@ try {
       const ofReader = await measure({ url: reader.url, requests: [ask], clients });
       const { serverMs } = await readerCpu.used();
       cpuUs = (serverMs * 1_000) / ofReader.count;
-      pairs.push({ bare: ofBare, reader: ofReader });
+      const ofFloor = await measure({ url: floor.first.url, requests: [askFloor], clients });
+      pairs.push({ bare: ofBare, reader: ofReader, floor: ofFloor });
     }
     const middle = (of: (pair: (typeof pairs)[number]) => number): number => median(pairs.map(of));
     rows.push([
@@ -83,6 +93,7 @@ try {
       middle((pair) => pair.reader.perSecond).toFixed(0),
       middle((pair) => pair.reader.perSecond / pair.bare.perSecond).toFixed(2),
       '≥ 3',
+      middle((pair) => pair.floor.perSecond / pair.bare.perSecond).toFixed(2),
       middle((pair) => pair.bare.p99Ms).toFixed(2),
       middle((pair) => pair.reader.p99Ms).toFixed(2),
       cpuUs.toFixed(0),
@@ -96,18 +107,23 @@ try {
       'reader /s',
       'ratio',
       'target',
+      'floor',
       'bare p99 ms',
       'reader p99 ms',
       'reader cpu µs',
     ],
     rows,
-    notes: [`reader: ${((await reader.residentBytes()) / 1e6).toFixed(0)} MB resident`],
+    notes: [
+      'floor: the same request and as many bytes back by a server of Node that does nothing else, to the bare server',
+      `reader: ${((await reader.residentBytes()) / 1e6).toFixed(0)} MB resident`,
+    ],
   });
 } finally {
   stopWriting();
   await readerCpu.close();
   await Promise.all([replica.end(), plain.end()]);
   await load.stop();
+  await floor.stop();
   await bare.stop();
   await reader.stop();
   await studios.stop();

@@ -175,6 +175,46 @@ test('what nobody changes is given from memory, whatever else is written', async
   assert.equal((await kept()) - before, 20);
 });
 
+test('who asks in the very same bytes again is known, logged and counted as anybody', async () => {
+  const payload = readOf('Step', ['code', 'short_name'], []);
+  const counted = async (): Promise<number> => {
+    const { text } = await send(`${api.readerUrl}/metrics`);
+    return Number(
+      /^understudy_reader_calls_total\{method="read",source="replica",reason="none"\} (\d+)$/m.exec(
+        text,
+      )?.[1],
+    );
+  };
+  interface Line {
+    readonly msg: string;
+    readonly requestId: string;
+  }
+  const lineOf = async (): Promise<object> => {
+    const reply = await call(api.readerUrl, 'read', payload, { ...SCRIPT, session_uuid: 'same' });
+    assert.equal(reply.headers['x-understudy'], 'replica');
+    assert.match(String(reply.headers['x-understudy-watermark']), /^\d+$/);
+    assert.match(String(reply.headers['x-understudy-lag-ms']), /^\d+$/);
+    assert.match(String(reply.headers['content-type']), /^application\/json/);
+    assert.equal(Number(reply.headers['content-length']), Buffer.byteLength(reply.text));
+    const id = reply.headers['x-request-id'];
+    const lines = api.logged.map((line) => JSON.parse(line) as Line);
+    const own = lines.filter((line) => line.msg === 'call' && line.requestId === id);
+    assert.equal(own.length, 1);
+    return { ...own[0], requestId: '', time: 0, ms: 0 };
+  };
+  const first = await lineOf();
+  const before = await counted();
+  const reads = 8;
+  for (let number = 0; number < reads; number += 1) assert.deepEqual(await lineOf(), first);
+  assert.equal((await counted()) - before, reads);
+  const wrong = await call(api.readerUrl, 'read', payload, {
+    ...SCRIPT,
+    script_key: 'wrong',
+    session_uuid: 'same',
+  });
+  assert.equal(wrong.json.error_code, 102);
+});
+
 test('a retirement takes a row out of kept lists, and what depends on the time is never kept', async () => {
   const list = readOf('Version', ['code'], []);
   await replicaRead(list);

@@ -1,6 +1,7 @@
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Config } from './config/sections.ts';
+import { collectLines } from './log-lines.ts';
 
 export type { Logger } from 'pino';
 
@@ -16,8 +17,8 @@ const SECRET_PATHS = [
 
 /** How long a line of a buffered log may wait. */
 const FLUSH_MS = 200;
-/** No more: the destination copies all that it holds back for each further line. */
-const BUFFER_BYTES = 8_192;
+const BUFFER_LENGTH = 65_536;
+const STDOUT = 1;
 
 /**
  * The process's log: JSON lines on stdout, or lines for people in a terminal.
@@ -47,5 +48,6 @@ export function createLogger(
     );
   }
   if (!buffered) return pino(options, pino.destination({ sync: true }));
-  return pino(options, pino.destination({ sync: false, minLength: BUFFER_BYTES, periodicFlush: FLUSH_MS }));
+  const sink = pino.destination({ fd: STDOUT, sync: false });
+  return pino(options, collectLines(sink, { fd: STDOUT, lengthMax: BUFFER_LENGTH, flushMs: FLUSH_MS }));
 }

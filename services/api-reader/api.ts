@@ -3,15 +3,17 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import type { Logger } from '@understudy/runtime/logging';
 import { AuthenticationFault } from '@understudy/site-client/faults';
-import type { Answer, ApiCall } from './api-call.ts';
+import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { badEnvelope, bodyTooLarge } from './errors.ts';
 import { failureFrom } from './failure.ts';
+import type { HotReads } from './hot-reads.ts';
 import { HttpCall } from './http-call.ts';
 import { type Identity, identityOf } from './identity.ts';
 import type { ReaderMetrics } from './metrics.ts';
 import { API_PATH } from './pass-through.ts';
 import type { ReplicaWatch } from './replica-state.ts';
+import type { ShadowReads } from './shadow-reads.ts';
 import { localPath, NEXT, type Sites } from './sites.ts';
 import type { BodyWatch } from './slow-bodies.ts';
 
@@ -38,6 +40,9 @@ export interface ApiParts {
   readonly isClosing: () => boolean;
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
+  /** Answers those of them that are asked again and again. */
+  readonly hotReads: HotReads;
+  readonly offerShadow: ShadowReads['offer'];
   /** Answers calls for another site, named as in a path. @throws ReaderError where it is not allowed. */
   readonly answerElsewhere: (site: string, call: ApiCall) => Promise<Answer>;
 }
@@ -158,6 +163,7 @@ class Exchange {
 
   /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
   async answer(body: Buffer): Promise<void> {
+    if (this.#elsewhere === null && (await this.#answerHot(body))) return;
     let answer: Answer;
     try {
       const envelope = parseEnvelope(body);
@@ -170,6 +176,29 @@ class Exchange {
       this.#fail(error, false);
       return;
     }
+    this.#give(answer);
+  }
+
+  /** @returns false for what has to be taken apart; nothing has been sent then. */
+  async #answerHot(body: Buffer): Promise<boolean> {
+    const { hotReads, offerShadow } = this.#parts;
+    const hot = hotReads.find(body);
+    if (hot === null) return false;
+    let text: string | Buffer;
+    try {
+      text = await hot.text();
+    } catch {
+      // Whoever takes it apart finds the same, and knows what to do.
+      return false;
+    }
+    this.#summary = hot.summary;
+    const answer = jsonAnswer('replica', null, text);
+    this.#give(answer);
+    offerShadow(() => this.#call(parseEnvelope(body), hot.summary.identity, body), answer);
+    return true;
+  }
+
+  #give(answer: Answer): void {
     this.#source = answer.source;
     this.#reason = answer.reason;
     const headers = this.#headers(true);

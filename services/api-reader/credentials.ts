@@ -24,6 +24,10 @@ export interface Credentials {
    * @throws AuthenticationFault with the site's own words, SiteUnavailable for one that cannot be checked.
    */
   check(auth: AuthObject | null): Promise<Verdict>;
+  /** @returns what a credential is remembered by: a keyed hash; null for one that is the site's to judge. */
+  keyOf(auth: AuthObject): string | null;
+  /** Whether one that is remembered may be answered from the replica, and need not be asked about now. */
+  isLocal(key: string): boolean;
   /** To be called when the site refused it in answer to anything else. */
   forget(auth: AuthObject | null): void;
 }
@@ -142,6 +146,11 @@ export function createCredentials(options: CredentialOptions): Credentials {
 
   return {
     check,
+    keyOf: hashOf,
+    isLocal: (key) => {
+      const before = known.get(key);
+      return before?.verdict.answer === 'local' && now() - before.askedAt <= ttlMs / 2;
+    },
     forget: (auth) => {
       const hash = auth === null ? null : hashOf(auth);
       if (hash !== null) known.delete(hash);

@@ -6,6 +6,7 @@ import type { ReadConnections } from '@understudy/store/read-connections';
 import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { ReaderError } from './errors.ts';
+import type { HotReads } from './hot-reads.ts';
 import type { KeptAnswers } from './kept-answers.ts';
 import type { MediaLinks } from './media-links.ts';
 import { passThrough } from './pass-through.ts';
@@ -20,6 +21,7 @@ export interface LocalParts {
   readonly statements: ReadConnections;
   /** Kept answers of a schema; those of any other are forgotten. */
   readonly answersOf: (schema: CachedSchema) => KeptAnswers;
+  readonly hotReads: HotReads;
   readonly watch: ReplicaWatch;
   readonly credentials: Credentials;
   readonly upstream: Upstream;
@@ -77,8 +79,16 @@ function reasonWord(found: PassThrough): string {
   return found.passThrough.replaceAll(' ', '-');
 }
 
+/** What is known of the replica, where it may answer and shows all that it should; else null. */
+export function freshState(
+  parts: Pick<LocalParts, 'replica' | 'watch' | 'debt' | 'maxLagMs'>,
+): ReplicaState | null {
+  const state = parts.watch.current();
+  return parts.replica() === null || state === null || whyStale(parts, state) !== null ? null : state;
+}
+
 /** Why the replica may not show all that it should, in a word. */
-function whyStale(parts: LocalParts, state: ReplicaState): string | null {
+function whyStale(parts: Pick<LocalParts, 'debt' | 'maxLagMs'>, state: ReplicaState): string | null {
   if (parts.debt.isOpen || state.hasUnmergedWrites) return 'unmerged-write';
   if (state.lagMs === null || state.lagMs > parts.maxLagMs) return 'lag';
   return null;

@@ -1,6 +1,6 @@
+import { hash } from 'node:crypto';
 import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy/query/compile-read';
 import { passingThrough } from '@understudy/query/pass-through';
-import type { QueryContext } from '@understudy/query/scope';
 import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
@@ -25,12 +25,14 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
       text: (await runRead(parts.statements, read)).text,
       marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
     });
-    // What is kept was compiled by this schema, and has no pictures: it is compiled again only where it has to be made anew.
-    if (answers.has(question)) return () => answers.answer(question, () => made(compiled(payload, context)));
     const read = compileRead(payload, context);
     if ('passThrough' in read) return read;
     const images = imagesOf(payload, read.type, context.schema);
-    if (images.fields.length === 0) return () => answers.answer(question, () => made(read));
+    if (images.fields.length === 0) {
+      const make = (): Promise<Made> => made(read);
+      if (answers.has(question)) parts.hotReads.learn(call, { question, schema: context.schema, make });
+      return () => answers.answer(question, make);
+    }
     // Clients of old sites get numbers instead of addresses (protocol §3.1).
     if (!images.asAddresses) return passingThrough('image numbers');
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;
@@ -42,22 +44,8 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   });
 }
 
-/** A read as a key; empty where it nests too deeply to be written, which compiling it says of it as well. */
-function questionOf(payload: unknown): string {
-  try {
-    return JSON.stringify(payload);
-  } catch (error) {
-    if (error instanceof RangeError) return '';
-    throw error;
-  }
-}
-
-/** @throws for what cannot be compiled, though it could before. */
-function compiled(payload: unknown, context: QueryContext): CompiledRead {
-  const read = compileRead(payload, context);
-  if ('passThrough' in read) throw new Error(`a kept read is not compiled: ${read.passThrough}`);
-  return read;
-}
+/** A read as a key: short, since those that were asked once are remembered as well, and some name thousands of ids. */
+const questionOf = (payload: unknown): string => hash('sha256', JSON.stringify(payload ?? null), 'base64');
 
 function imagesOf(
   payload: unknown,

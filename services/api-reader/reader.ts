@@ -22,6 +22,7 @@ import { askSite } from './ask-site.ts';
 import { createChangeWatch } from './change-watch.ts';
 import { createCredentials } from './credentials.ts';
 import { answerEventRead, isEventRead } from './event-reads.ts';
+import { createHotReads } from './hot-reads.ts';
 import { createInfoMirror } from './info.ts';
 import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
 import type { LocalParts } from './local-answer.ts';
@@ -143,7 +144,7 @@ export async function startReader(
     answersFor = schema;
     return answers;
   };
-  const local: LocalParts = {
+  const localParts = {
     replica,
     statements,
     answersOf,
@@ -157,6 +158,8 @@ export async function startReader(
     publicUrl,
     log,
   };
+  const hotReads = createHotReads(localParts);
+  const local: LocalParts = { ...localParts, hotReads };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
   const metrics = createMetrics(watch, answers);
@@ -169,7 +172,7 @@ export async function startReader(
   });
   const shadowed: AnswerCall = async (call) => {
     const answered = await answerRead(local, call);
-    shadows.offer(call, answered);
+    shadows.offer(() => call, answered);
     return answered;
   };
 
@@ -203,6 +206,8 @@ export async function startReader(
     },
     media: { links: mediaLinks, site: asker, siteUrl: config.site.url, reach, cache, log },
     answer,
+    hotReads,
+    offerShadow: shadows.offer,
     whyNotReady,
   });
   const url = await app.listen({ host: config.reader.host, port: config.reader.port });

@@ -5,12 +5,14 @@ import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { type AnswerCall, apiEndpoint, requestId } from './api.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
+import type { HotReads } from './hot-reads.ts';
 import { type MediaParts, media } from './media.ts';
 import { type MediaRouteParts, mediaRoute } from './media-route.ts';
 import type { ReaderMetrics } from './metrics.ts';
 import { otherSites } from './other-sites.ts';
 import { pages } from './pages.ts';
 import type { ReplicaWatch } from './replica-state.ts';
+import type { ShadowReads } from './shadow-reads.ts';
 import { allowedSites, localPath } from './sites.ts';
 import { refuseSlowBodies } from './slow-bodies.ts';
 import { createTlsEndpoint } from './tls-endpoint.ts';
@@ -29,6 +31,8 @@ export interface ServerParts {
   readonly media: MediaRouteParts;
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
+  readonly hotReads: HotReads;
+  readonly offerShadow: ShadowReads['offer'];
   /** Null once the reader serves from the replica. */
   readonly whyNotReady: () => string | null;
 }
@@ -88,6 +92,8 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     bodies,
     isClosing: () => !app.server.listening,
     answer: parts.answer,
+    hotReads: parts.hotReads,
+    offerShadow: parts.offerShadow,
     answerElsewhere: otherSites(app, { addressOf: sites.addressOf, upstreamTo: parts.upstreamTo }),
   });
   media(app, parts.passedOn);

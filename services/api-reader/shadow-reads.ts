@@ -8,8 +8,11 @@ import { Counter, type Registry } from 'prom-client';
 import type { Answer, ApiCall } from './api-call.ts';
 
 export interface ShadowReads {
-  /** Perhaps asks the site the same, after the client has its answer. Returns at once and never throws. */
-  offer(call: ApiCall, answer: Answer): void;
+  /**
+   * Perhaps asks the site the same, after the client has its answer. Returns at once and never throws.
+   * @param callOf gives the call; asked only where it is wanted.
+   */
+  offer(callOf: () => ApiCall, answer: Answer): void;
   /** Waits until none is under way. */
   close(): Promise<void>;
 }
@@ -81,7 +84,7 @@ export function createShadowReads(parts: {
   };
 
   return {
-    offer: (call, answer) => {
+    offer: (callOf, answer) => {
       if (share === 0 || answer.source !== 'replica' || answer.reason !== null) return;
       if (Math.random() >= share) return;
       const replica = parts.replica();
@@ -92,6 +95,7 @@ export function createShadowReads(parts: {
         shadows.inc({ outcome: 'skipped' });
         return;
       }
+      const call = callOf();
       const work = shadow(call, replica, body)
         .catch((error: unknown) => {
           shadows.inc({ outcome: 'failed' });
