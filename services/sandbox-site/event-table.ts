@@ -148,10 +148,10 @@ export class EventTable implements EntityRows {
     this.#lastId = Math.max(this.#lastId, event.id);
   }
 
-  /** Forgets all but the newest `keep` entries, as a site's retention policy does. */
-  purge(keep: number): void {
-    this.#purgedThrough = Math.max(this.#purgedThrough, this.#lastId - keep);
-    for (const id of this.#live.keys()) if (id <= this.#purgedThrough) this.#live.delete(id);
+  /** Forgets the entries up to an id, as a site's retention policy does. */
+  purgeThrough(id: number): void {
+    this.#purgedThrough = Math.max(this.#purgedThrough, id);
+    for (const known of this.#live.keys()) if (known <= this.#purgedThrough) this.#live.delete(known);
   }
 
   find(id: number): Entity | undefined {

@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
-import { closeSync, createReadStream, existsSync, openSync, renameSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  writeSync,
+} from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { Json } from '@understudy/domain/entity';
+import { compactJournal } from './compact-journal.ts';
 import type { LoggedEvent } from './event-table.ts';
 import type { SandboxField, SandboxSchema, SandboxType } from './sandbox-schema.ts';
 import type { SiteData } from './site-data.ts';
@@ -14,6 +24,7 @@ export type JournalRecord =
   | readonly ['retired', type: string, id: number, retired: boolean]
   | readonly ['taken', type: string, id: number]
   | readonly ['event', event: LoggedEvent]
+  | readonly ['purged', throughId: number]
   | readonly ['schema', name: string, type: StoredType | null];
 
 /** An entity type as the journal holds it. */
@@ -23,6 +34,16 @@ interface StoredType {
   readonly internal: boolean;
   readonly trash: readonly string[];
 }
+
+/** How large a journal grows. */
+export interface JournalLimits {
+  /** A smaller one is never written anew. */
+  readonly compactBytes: number;
+  /** Entries of the event log that stay when it is written anew, as a site's retention policy has it (protocol §6.6). */
+  readonly eventsKept: number;
+}
+
+const LIMITS: JournalLimits = { compactBytes: 64_000_000, eventsKept: 200_000 };
 
 /** Raised when the same seed begins to give another studio: older journals then fit no more. */
 const SEED_VERSION = 1;
@@ -50,6 +71,10 @@ function apply(data: SiteData, record: JournalRecord): void {
   const [kind, name] = record;
   if (kind === 'event') {
     data.events.publish(record[1]);
+    return;
+  }
+  if (kind === 'purged') {
+    data.events.purgeThrough(record[1]);
     return;
   }
   if (kind === 'schema') {
@@ -86,14 +111,26 @@ function apply(data: SiteData, record: JournalRecord): void {
 
 /**
  * Everything that changed since the site was seeded, one line a change: replayed over the same seed it gives the data back.
- * A line that a crash cut short is left out.
+ * A line that a crash cut short is left out. Once it has grown to twice of what it was, and to `compactBytes`, it is written
+ * anew beside the work that goes on (`compact-journal`), and the log's entries but the newest are purged.
  */
 export class Journal {
-  readonly #file: number;
+  readonly #path: string;
+  readonly #data: SiteData;
+  readonly #limits: JournalLimits;
+  #file: number;
+  #bytes: number;
+  #compactAtBytes: number;
+  #compacting: Promise<void> | null = null;
   #waiting: string[] = [];
 
-  private constructor(file: number) {
-    this.#file = file;
+  private constructor(path: string, data: SiteData, limits: JournalLimits) {
+    this.#path = path;
+    this.#data = data;
+    this.#limits = limits;
+    this.#file = openSync(path, 'a');
+    this.#bytes = fstatSync(this.#file).size;
+    this.#compactAtBytes = limits.compactBytes;
   }
 
   /**
@@ -104,6 +141,7 @@ export class Journal {
     path: string,
     data: SiteData,
     head: string,
+    limits: JournalLimits = LIMITS,
   ): Promise<{ readonly journal: Journal; readonly putAside: string | null }> {
     let putAside: string | null = null;
     if (existsSync(path) && !(await replay(path, data, head))) {
@@ -111,16 +149,18 @@ export class Journal {
       renameSync(path, putAside);
     }
     const isNew = !existsSync(path);
-    const journal = new Journal(openSync(path, 'a'));
+    const journal = new Journal(path, data, limits);
     // An empty line keeps what a crash may have cut short apart from what follows.
-    writeSync(journal.#file, isNew ? `${head}\n` : '\n');
+    journal.#append(isNew ? `${head}\n` : '\n');
     data.journal = (record) => journal.#write(record);
     return { journal, putAside };
   }
 
   /** Writes what is waiting; nothing can be written afterwards. */
-  close(): void {
+  async close(): Promise<void> {
+    await this.#compacting;
     this.#flush();
+    await this.#compacting;
     closeSync(this.#file);
   }
 
@@ -134,7 +174,49 @@ export class Journal {
     if (this.#waiting.length === 0) return;
     const text = `${this.#waiting.join('\n')}\n`;
     this.#waiting = [];
-    writeSync(this.#file, text);
+    this.#append(text);
+  }
+
+  #append(text: string): void {
+    this.#bytes += writeSync(this.#file, text);
+    if (this.#bytes < this.#compactAtBytes) return;
+    this.#compactAtBytes = Number.POSITIVE_INFINITY;
+    this.#compacting = this.#compact().finally(() => {
+      this.#compacting = null;
+    });
+  }
+
+  /** Nothing is lost at any moment: the old file stays the journal until the new one holds all that it holds. */
+  async #compact(): Promise<void> {
+    this.#data.purgeEvents(this.#limits.eventsKept);
+    this.#flush();
+    const whole = this.#bytes;
+    const next = `${this.#path}.new`;
+    await compactJournal(this.#path, whole, next);
+    // From here on nobody else runs until the new one has taken the place.
+    const file = openSync(next, 'a');
+    copyFrom(this.#path, whole, file);
+    renameSync(next, this.#path);
+    closeSync(this.#file);
+    this.#file = file;
+    this.#bytes = fstatSync(file).size;
+    this.#compactAtBytes = Math.max(this.#limits.compactBytes, 2 * this.#bytes);
+  }
+}
+
+/** Appends what a file holds from a position on to another one. */
+function copyFrom(path: string, position: number, into: number): void {
+  const from = openSync(path, 'r');
+  try {
+    const buffer = Buffer.alloc(65_536);
+    for (let at = position; ; ) {
+      const count = readSync(from, buffer, 0, buffer.length, at);
+      if (count === 0) return;
+      writeSync(into, buffer, 0, count);
+      at += count;
+    }
+  } finally {
+    closeSync(from);
   }
 }
 
@@ -148,13 +230,14 @@ async function replay(path: string, data: SiteData, head: string): Promise<boole
       isFirst = false;
       continue;
     }
-    const record = parsed(line);
+    const record = parsedLine(line);
     if (record !== undefined) apply(data, record);
   }
   return !isFirst;
 }
 
-function parsed(line: string): JournalRecord | undefined {
+/** @returns undefined for what is no whole line: a crash cut it short. */
+export function parsedLine(line: string): JournalRecord | undefined {
   try {
     return JSON.parse(line) as JournalRecord;
   } catch (error) {

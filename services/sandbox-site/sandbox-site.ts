@@ -5,7 +5,7 @@ import { addDisplayColumns } from './display-columns.ts';
 import { EventLog, wireTime } from './event-log.ts';
 import { SeededHistory } from './event-table.ts';
 import { type Faults, NO_FAULTS } from './faults.ts';
-import { Journal, journalHead } from './journal.ts';
+import { Journal, type JournalLimits, journalHead } from './journal.ts';
 import { fileRoutes } from './media/file-routes.ts';
 import { MediaStore } from './media/media-store.ts';
 import { mediaValues } from './media/media-values.ts';
@@ -36,6 +36,7 @@ export interface SandboxOptions {
   readonly latencyMs: number;
   /** Keeps what changes, and uploaded files beside it, for the next start; null: nothing is kept. */
   readonly stateFile?: string | null;
+  readonly journalLimits?: JournalLimits;
   /** Whether the event log tells how the seeded studio came to be. */
   readonly history?: boolean;
   /** How it misbehaves from the start. */
@@ -105,7 +106,7 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
   }
   addDisplayColumns(data, { type: 'ApiUser', id: 1 }, wireTime(new Date(BORN)));
   const { stateFile = null } = options;
-  const opened = stateFile === null ? null : await Journal.open(stateFile, data, head);
+  const opened = stateFile === null ? null : await Journal.open(stateFile, data, head, options.journalLimits);
   const log: EventLog = new EventLog(data, () => sandbox.faults, random);
   const media = await MediaStore.open(stateFile === null ? null : `${stateFile}.media`);
   const faults = (): Faults => sandbox.faults;
@@ -152,7 +153,7 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
       app.server.closeAllConnections();
       await app.close();
       await media.close();
-      opened?.journal.close();
+      await opened?.journal.close();
     },
   };
 }

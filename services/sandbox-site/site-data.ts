@@ -100,6 +100,14 @@ export class SiteData {
     this.journal?.(['event', event]);
   }
 
+  /** Forgets all but the newest `keep` entries of the event log. */
+  purgeEvents(keep: number): void {
+    const through = this.events.lastId - keep;
+    if (through <= 0) return;
+    this.events.purgeThrough(through);
+    this.journal?.(['purged', through]);
+  }
+
   /** To be told after a type was changed, made or deleted. */
   schemaChanged(name: string): void {
     const type = this.schema.get(name);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -9,7 +9,12 @@ const folder = await mkdtemp(join(tmpdir(), 'sandbox-state-'));
 after(() => rm(folder, { recursive: true, force: true }));
 const stateFile = join(folder, 'site.jsonl');
 
-async function everything(site: TestSite): Promise<unknown> {
+interface Everything {
+  readonly schema: unknown;
+  readonly rows: Readonly<Record<string, Row[]>>;
+}
+
+async function everything(site: TestSite): Promise<Everything> {
   const schema = await site.call('schema_read');
   const rows: Record<string, Row[]> = {};
   for (const [type, fields] of Object.entries(schema)) {
@@ -22,6 +27,16 @@ async function everything(site: TestSite): Promise<unknown> {
   }
   return { schema, rows };
 }
+
+async function newestEvents(site: TestSite): Promise<readonly number[]> {
+  const sorts = [{ field_name: 'id', direction: 'desc' }];
+  return (await site.find('EventLogEntry', [], ['id'], { sorts })).map(({ id }) => id);
+}
+
+const withoutEvents = ({ schema, rows }: Everything): unknown => ({
+  schema,
+  rows: { ...rows, 'EventLogEntry active': [] },
+});
 
 test('data, events, schema and files survive a restart, even one in the middle of a line', async () => {
   const site = await startTestSite({ stateFile });
@@ -73,4 +88,44 @@ test('a file that began from something else is put aside', async () => {
   assert.equal(await readFile(String(site.putAside), 'utf8'), before);
   assert.equal((await readdir(folder)).filter((name) => name.endsWith('.old')).length, 1);
   await site.close();
+});
+
+test('a journal is written anew when it has grown, while writes go on, and gives the same data', async () => {
+  const path = join(folder, 'grown.jsonl');
+  const options = { stateFile: path, journalLimits: { compactBytes: 30_000, eventsKept: 40 } };
+  const site = await startTestSite(options);
+  const shot = await site.first('Shot', [], ['project']);
+  for (let n = 0; n < 300; n += 1) {
+    const assets = [{ type: 'Asset', id: 1 + (n % 3) }];
+    await site.update('Shot', shot.id, { description: `change ${n}`, assets });
+    if (n % 50 === 0) {
+      const note = await site.create('Note', {
+        subject: `note ${n}`,
+        project: shot.project,
+        note_links: [shot],
+      });
+      if (n % 100 === 0) await site.call('delete', { type: 'Note', id: note.id });
+    }
+  }
+  await site.call('revive', {
+    type: 'Note',
+    id: (await site.find('Note', [], ['id'], { return_only: 'retired' }))[0]?.id,
+  });
+  await assert.rejects(site.create('Shot', { code: 'rolled back', project: shot.project, nope: 1 }));
+  const events = await newestEvents(site);
+  const last = await everything(site);
+  await site.close();
+  assert.ok(
+    (await stat(path)).size < 300_000,
+    'with a line for each change it is about three times as large',
+  );
+  assert.ok(!(await readdir(folder)).includes('grown.jsonl.new'));
+  const again = await startTestSite(options);
+  const left = await newestEvents(again);
+  assert.ok(left.length >= 40);
+  assert.deepEqual(left, events.slice(0, left.length), 'the newest entries of the log were kept');
+  assert.deepEqual(withoutEvents(await everything(again)), withoutEvents(last));
+  const next = await again.create('Shot', { code: 'next', project: shot.project });
+  assert.ok(next.id > shot.id);
+  await again.close();
 });
