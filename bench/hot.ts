@@ -69,7 +69,7 @@ try {
     const askFloor = { ...ask, path: `/${(await answer.arrayBuffer()).byteLength}` };
     const pairs: { readonly bare: LoadResult; readonly reader: LoadResult; readonly floor: LoadResult }[] =
       [];
-    let cpuUs = 0;
+    const cpuUs: number[] = [];
     const sides = [
       [bare.url, askBare] as const,
       [reader.url, ask] as const,
@@ -82,7 +82,7 @@ try {
       await readerCpu.used();
       const ofReader = await measure({ url: reader.url, requests: [ask], clients });
       const { serverMs } = await readerCpu.used();
-      cpuUs = (serverMs * 1_000) / ofReader.count;
+      cpuUs.push((serverMs * 1_000) / ofReader.count);
       const ofFloor = await measure({ url: floor.first.url, requests: [askFloor], clients });
       pairs.push({ bare: ofBare, reader: ofReader, floor: ofFloor });
     }
@@ -96,7 +96,7 @@ try {
       middle((pair) => pair.floor.perSecond / pair.bare.perSecond).toFixed(2),
       middle((pair) => pair.bare.p99Ms).toFixed(2),
       middle((pair) => pair.reader.p99Ms).toFixed(2),
-      cpuUs.toFixed(0),
+      median(cpuUs).toFixed(0),
     ]);
   }
   print({

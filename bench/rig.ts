@@ -141,6 +141,8 @@ export async function openStudios(times: number): Promise<Studios> {
           UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
           UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
           UNDERSTUDY_READER_PORT: String(port),
+          // The site does not hold the studio: compared with it, rows would be taken for vanished, and removed.
+          UNDERSTUDY_AUDIT_SHADOW_SHARE: '0',
           ...env,
         },
         { url: `http://127.0.0.1:${port}`, readyPath: '/readyz', nodeFlags },

@@ -142,9 +142,12 @@ export function createChangeWatch(
 
 /** @throws Error when it takes too long. */
 function inTime<T>(work: Promise<T>): Promise<T> {
-  const tooLate = Promise.withResolvers<never>();
-  const timer = setTimeout(tooLate.reject, LOOK_TIMEOUT_MS, new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`));
-  return Promise.race([work, tooLate.promise]).finally(() => clearTimeout(timer));
+  return new Promise((resolve, reject) => {
+    // Made only when it is needed: an error knows where it was made, which takes longer than all else here.
+    const tooLate = (): void => reject(new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`));
+    const timer = setTimeout(tooLate, LOOK_TIMEOUT_MS);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }
 
 /** Ends with this turn of the event loop: whoever asks within it is served together. */
