@@ -172,3 +172,25 @@ test('an id, a span of ids or a link leads to the rows without a walk, with the 
   const rows = await site.find('Shot', [], ['id'], { filters: either });
   assert.ok(ids.every((id) => rows.some((row) => row.id === id)));
 });
+
+test('the site has pages, of its own and of its projects', async () => {
+  const own = await site.find('Page', [['project', 'is', null]], ['name', 'entity_type']);
+  assert.deepEqual(
+    own.map((found) => found['name']),
+    ['All Shots', 'All Assets', 'All Versions'],
+  );
+  const first = await site.first('Project', []);
+  const ofProject = await site.find(
+    'Page',
+    [['project', 'is', first]],
+    ['entity_type', 'project.Project.id'],
+  );
+  assert.deepEqual(
+    ofProject.map((found) => [found['entity_type'], found['project.Project.id']]),
+    [
+      ['Shot', first.id],
+      ['Asset', first.id],
+      ['Version', first.id],
+    ],
+  );
+});

@@ -149,6 +149,7 @@ export function seedStudio(
       sg_priority_1: random() < 0.5 ? null : pick(random, ['Low', 'Medium', 'High']),
       sg_sort_order: index,
     });
+  const projects: Json[] = [];
   for (let show = 0; made < scale || show === 0; show += 1) {
     const project = add('Project', {
       name: `${pick(random, SHOWS)} ${show + 1}`,
@@ -159,6 +160,7 @@ export function seedStudio(
       tank_name: `prj${show + 1}`,
       start_date: day(),
     });
+    projects.push(project);
     const assets = Array.from({ length: 10 }, (_, index) =>
       add('Asset', {
         code: `${pick(random, WORDS)}_${index}`,
@@ -258,6 +260,13 @@ export function seedStudio(
         sg_date_and_time: null,
       });
     }
+  }
+  // Last and without a throw of the dice: a studio of the same seed stays what it was but for them.
+  for (const type of ['Shot', 'Asset', 'Version']) {
+    const page = { page_type: 'default', entity_type: type, ui_category: 'entity', shared: true };
+    add('Page', { ...page, name: `All ${type}s`, project: null });
+    for (const project of projects)
+      add('Page', { ...page, name: `${type}s`, folder: 'Project pages', project });
   }
 }
 
