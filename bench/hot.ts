@@ -4,10 +4,11 @@ import { cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
 import { startLoadGenerator, startTalking } from './load/processes.ts';
 import { print } from './report.ts';
-import { COMPILE_MS, openStudios } from './rig.ts';
+import { openStudios } from './rig.ts';
 import { median } from './statistics.ts';
 import { MEASURED_READS } from './studio/reads.ts';
 import { studioOf } from './studio/studio.ts';
+import { warm } from './warm.ts';
 
 /**
  * The same read asked again and again by many clients while 20 writes a second hit other rows of its table, in both
@@ -35,6 +36,8 @@ const bare = await studios.startBare();
 const load = await startLoadGenerator();
 const floor = await startTalking<{ readonly url: string }>('servers/floor.ts', []);
 const readerCpu = await cpuMeter(reader.pid, studios.replicaUrl);
+const bareCpu = await cpuMeter(bare.pid, studios.plainUrl);
+const floorCpu = await cpuMeter(floor.child.pid ?? 0, studios.plainUrl);
 const replica = new pg.Pool({ connectionString: studios.replicaUrl, max: 1 });
 const plain = new pg.Pool({ connectionString: studios.plainUrl, max: 1 });
 
@@ -70,13 +73,9 @@ try {
     const pairs: { readonly bare: LoadResult; readonly reader: LoadResult; readonly floor: LoadResult }[] =
       [];
     const cpuUs: number[] = [];
-    const sides = [
-      [bare.url, askBare] as const,
-      [reader.url, ask] as const,
-      [floor.first.url, askFloor] as const,
-    ];
-    for (const [url, request] of sides)
-      await load.run({ url, requests: [request], clients, warmUpMs: 0, measureMs: COMPILE_MS });
+    await warm(load, bareCpu, { url: bare.url, requests: [askBare], clients });
+    await warm(load, readerCpu, { url: reader.url, requests: [ask], clients });
+    await warm(load, floorCpu, { url: floor.first.url, requests: [askFloor], clients });
     for (let round = 0; round < Number(values.rounds); round += 1) {
       const ofBare = await measure({ url: bare.url, requests: [askBare], clients });
       await readerCpu.used();
@@ -120,7 +119,7 @@ try {
   });
 } finally {
   stopWriting();
-  await readerCpu.close();
+  await Promise.all([readerCpu.close(), bareCpu.close(), floorCpu.close()]);
   await Promise.all([replica.end(), plain.end()]);
   await load.stop();
   await floor.stop();

@@ -3,10 +3,11 @@ import { type CpuMeter, cpuMeter } from './cpu.ts';
 import type { LoadJob, LoadResult } from './load/load-generator.ts';
 import { startLoadGenerator } from './load/processes.ts';
 import { print } from './report.ts';
-import { COMPILE_MS, openStudios } from './rig.ts';
+import { openStudios } from './rig.ts';
 import { median } from './statistics.ts';
 import { MEASURED_READS, type MeasuredRead } from './studio/reads.ts';
 import { type Studio, studioOf } from './studio/studio.ts';
+import { warm } from './warm.ts';
 
 /**
  * The four reads through the reader, with every check on, beside the bare server over plain tables: interleaved rounds,
@@ -72,8 +73,8 @@ try {
   for (const read of measured) {
     const readerRequests = requestsOf(read, studio);
     const bareRequests = [{ method: 'GET' as const, path: `/${read.name}`, body: null }];
-    for (const [url, requests] of [[bare.url, bareRequests] as const, [reader.url, readerRequests] as const])
-      await load.run({ url, requests, clients: COMPILE_CLIENTS, warmUpMs: 0, measureMs: COMPILE_MS });
+    await warm(load, bareCpu, { url: bare.url, requests: bareRequests, clients: COMPILE_CLIENTS });
+    await warm(load, readerCpu, { url: reader.url, requests: readerRequests, clients: COMPILE_CLIENTS });
     for (const clients of values.clients.split(',').map(Number)) {
       const pairs: { readonly bare: Side; readonly reader: Side }[] = [];
       for (let round = 0; round < Number(values.rounds); round += 1) {

@@ -14,9 +14,6 @@ import { fillReplica, openReplica } from './studio/fill-replica.ts';
 import { plainStudioSql } from './studio/plain-studio.ts';
 import { studioOf } from './studio/studio.ts';
 
-/** Servers run for days: before a read is measured, both sides answer it until their code is compiled for good. */
-export const COMPILE_MS = 4_000;
-
 /** How long a process may take to be ready on two busy cores. */
 const READY_MS = 120_000;
 /** How often the event log counts as polled while something is measured; the reader's lag stays small. */
