@@ -245,12 +245,12 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       await eventsFlow(20);
       // It hangs: connections stay open, nothing is answered.
       redis.signal('SIGSTOP');
-      await eventsStored(100);
+      await eventsStored(40);
       redis.signal('SIGCONT');
-      await eventsFlow(100);
+      await eventsFlow(40);
       // It is gone with all jobs.
       await redis.end('SIGKILL');
-      await eventsStored(100);
+      await eventsStored(40);
       assert.equal(await readShot(), 'replica', 'reads go on');
       const other = stack.another('applier');
       other.start();
@@ -259,7 +259,7 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       });
       assert.equal(await other.end(), 0, 'a service ends in order without a queue');
       redis.start();
-      await eventsFlow(100);
+      await eventsFlow(40);
       stillRunning();
       await converges();
     });
@@ -271,14 +271,14 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
       await stack.sandbox('/faults', { outage: true });
       assert.equal(await readShot(), 'replica', 'reads are served while it is away');
       await stack.sandbox('/faults', { outage: false });
-      await eventsFlow(40);
+      await eventsFlow(20);
       await converges();
     });
 
     test('events that come late, out of order or never, and writes that make none', async () => {
       const faults = { lateRate: 0.2, lateMs: 1_500, lostIdRate: 0.1, silentRate: 0.05 };
       await stack.sandbox('/faults', { ...faults, errorRate: 0.05, closeRate: 0.05 });
-      await eventsFlow(150);
+      await eventsFlow(100);
       await stack.sandbox('/faults', {
         lateRate: 0,
         lostIdRate: 0,
