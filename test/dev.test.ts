@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readlinkSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { descendantsOf, isAlive } from '@understudy/dev/process-tree';
+import { commandOf, descendantsOf, isAlive } from '@understudy/dev/process-tree';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
 import { program } from '@understudy/harness/programs';
@@ -63,6 +63,15 @@ async function says(running: Running, text: string): Promise<void> {
     console.error(running.output());
     throw error;
   }
+}
+
+/** The process id of a service. */
+function runs(running: Running, service: string): number {
+  const isIts = (pid: number): boolean =>
+    commandOf(pid) === 'node main.ts' && readlinkSync(`/proc/${pid}/cwd`).endsWith(`services/${service}`);
+  const pid = running.pids().find(isIts);
+  assert.ok(pid !== undefined, `${service} runs`);
+  return pid;
 }
 
 async function call(
@@ -146,6 +155,10 @@ test('a second start goes on with the data that was there; when it is killed, ev
   const other = dev();
   assert.equal(await other.ended(), 70);
   assert.match(other.output(), /runs already/);
+  const dashboard = `http://127.0.0.1:${ports.dashboard}`;
+  process.kill(runs(running, 'dashboard'), 'SIGKILL');
+  await says(running, 'dashboard ended and is started again');
+  await until('it answers again', async () => (await fetch(dashboard)).ok, { timeoutMs: START_TIMEOUT_MS });
   const pids = running.pids();
   running.child.kill('SIGKILL');
   await running.ended();

@@ -67,9 +67,9 @@ export async function runDev(options: DevOptions, env: NodeJS.ProcessEnv, signal
       env: cleaned(env, home.configFile),
       withSandbox: !options.realSite,
       colours: process.stdout.isTTY === true,
+      onStarted: (pid) => postgres?.guard(pid),
       onLine: (line) => screen.line(line),
     });
-    postgres?.guard(services.pid);
     const ended = new AbortController();
     let failure: DevFailure | undefined;
     const partEnded = (what: string): void => {
