@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readlinkSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -145,6 +145,10 @@ test('a first start fills the replica and serves it; Ctrl-C leaves nothing runni
 });
 
 test('a second start goes on with the data that was there; when it is killed, everything ends', async () => {
+  // PostgreSQL gives way: a port that the last start chose for it may be meant for another now.
+  const keptFile = join(folder, 'kept.json');
+  const kept = JSON.parse(await readFile(keptFile, 'utf8')) as object;
+  await writeFile(keptFile, JSON.stringify({ ...kept, postgresPort: ports.sandbox }));
   const running = dev('--scale', '200');
   await says(running, 'Understudy runs.');
   await says(running, 'follows the site again');

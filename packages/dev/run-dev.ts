@@ -117,9 +117,10 @@ function wantedPorts({ config, realSite, postgresPort, databaseUrl }: DevOptions
 async function startPostgres(options: DevOptions, home: Home): Promise<KeptServer> {
   const { kept } = home;
   const known = kept.postgresPort;
-  const port =
-    options.postgresPort ??
-    (known !== null && (await isFree(known, LOOPBACK)) ? known : await getPort({ host: LOOPBACK }));
+  // The others' ports are free until they listen, which is later.
+  const exclude = wantedPorts(options).map(({ port }) => port);
+  const isOurs = known !== null && !exclude.includes(known) && (await isFree(known, LOOPBACK));
+  const port = options.postgresPort ?? (isOurs ? known : await getPort({ host: LOOPBACK, exclude }));
   await home.keep({ postgresPort: port });
   try {
     return await startKeptServer({
