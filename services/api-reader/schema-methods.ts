@@ -102,8 +102,9 @@ export function createSchemaMirror(options: {
     try {
       await outdateSiteSchema(db.pool);
       const changes = await noticeSiteSchema({ db, site, siteUrl });
-      if (changes.length === 0) return;
-      local.log.warn({ changes: changes.map((one) => one.message) }, 'the site’s schema was changed');
+      if (changes.length > 0)
+        local.log.warn({ changes: changes.map((one) => one.message) }, 'the site’s schema was changed');
+      // Also when nothing is new: somebody else may have found it a moment ago, and readers look now and then.
       await delay(ALL_READERS_KNOW_MS);
     } catch (error) {
       // The poller compares the schema as well, at the latest when it comes to the event.
