@@ -2,7 +2,7 @@ import { globSync } from 'node:fs';
 import { chmod, cp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { bundle, PROGRAMS } from './bundle.ts';
+import { bundle } from './bundle.ts';
 
 /**
  * Puts together `deploy/dist/understudy`, or the folder given: every service and the command, bundled with what they
@@ -26,7 +26,7 @@ async function licences(folders: readonly string[]): Promise<string> {
 }
 
 await rm(target, { recursive: true, force: true });
-const packages = await bundle(target, PROGRAMS);
+const packages = await bundle(target);
 await writeFile(join(target, 'LICENSES-OF-PACKAGES.txt'), await licences(packages));
 for (const path of ['LICENSE', 'README.md']) await cp(join(ROOT, path), join(target, path));
 const { name, version, license } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as Record<

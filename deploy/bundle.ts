@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 
-/** Folders of every service and of the command, from the root: `services/applier`. */
+/** Folders of the programs, from the root: every service, `services/applier`, and the command. */
 export const PROGRAMS: readonly string[] = globSync('{services/*,packages/cli}/main.ts', { cwd: ROOT })
   .map((path) => dirname(path))
   .sort();
@@ -19,17 +19,16 @@ const REQUIRE =
   "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
 
 /**
- * Bundles programs with everything that they import: each into `main.js` at the place of its `main.ts`, what they
+ * Bundles the programs with everything that they import: each into `main.js` at the place of its `main.ts`, what they
  * share into chunks. A service that loads a dozen files instead of 1,200 starts with a third of the work.
  * Code that looks for files by `import.meta.url` finds them, since the chunks lie as deep as the packages' sources.
  * @param target the folder, made if it is not there; files that are in it already stay.
- * @param programs some of `PROGRAMS`.
  * @returns folders, from the root, of the packages of others that are in it.
  */
-export async function bundle(target: string, programs: readonly string[]): Promise<readonly string[]> {
+export async function bundle(target: string): Promise<readonly string[]> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
-    entryPoints: programs.map((program) => ({ in: `${program}/main.ts`, out: `${program}/main` })),
+    entryPoints: PROGRAMS.map((program) => ({ in: `${program}/main.ts`, out: `${program}/main` })),
     outdir: target,
     chunkNames: 'packages/shared/chunks/[hash]',
     bundle: true,

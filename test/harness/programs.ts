@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { bundle, PROGRAMS } from '@understudy/deploy/bundle';
+import { bundle } from '@understudy/deploy/bundle';
 
 /** Why tests that need Redis are skipped, or false: for the option `skip` of a test. */
 export const NO_REDIS: string | false =
@@ -33,7 +33,7 @@ export async function buildPrograms(): Promise<{
   const folder = await mkdtemp(join(tmpdir(), 'understudy-programs-'));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
-    await bundle(folder, PROGRAMS);
+    await bundle(folder);
   } catch (error) {
     await remove();
     throw error;

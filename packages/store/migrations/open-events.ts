@@ -48,6 +48,7 @@ export class OpenEvents extends Migration {
       where not exists (select from understudy.open_event o where o.id = e.id and o.error is null)
         and e.id < coalesce(
           (select min(id) from understudy.open_event where error is null and not late), 9223372036854775807)`);
+    // No release read them: else they would stay until none of its processes runs.
     this.addSql('alter table understudy.event_log drop column if exists state, drop column if exists error');
   }
 }
