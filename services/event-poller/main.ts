@@ -3,7 +3,7 @@ import { enqueueEvents } from '@understudy/pipeline/enqueue';
 import { onReplica } from '@understudy/pipeline/replica';
 import { done, nothing } from '@understudy/runtime/control/target';
 import { instanceName } from '@understudy/runtime/heartbeat';
-import { loop } from '@understudy/runtime/loop';
+import { loop, pause } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
 import { forgetEvents, forgetScans } from '@understudy/store/retention';
@@ -22,6 +22,8 @@ const FORGET_BATCH = 5_000;
 const SCHEMA_LOOK_MS = 500;
 /** The part of the interval that is left to others between two polls, however long they take. */
 const LEAST_PAUSE = 0.25;
+/** How long a pause waits for the poll that is under way: whoever paused expects that nothing is read after the reply. */
+const POLL_ENDS_MS = 3_000;
 
 await runReplicaService('event-poller', async (service) => {
   const { db, databaseOptions, replicas, queues, registry, config, log, signal, work, onPoll, onAddField } =
@@ -63,7 +65,7 @@ await runReplicaService('event-poller', async (service) => {
     const id = await addField({ db, databaseOptions, replica: replicas.current }, path);
     return id === null ? nothing('is kept already') : done(`generation ${id} keeps it, and is scanned`);
   });
-  const polling = loop('polling', { signal, log, bell: work.bell }, async () => {
+  const pollOnce = async (): Promise<number> => {
     const epoch = await lead();
     if (epoch === null) return poller.leaseMs / 4;
     // Paused, it keeps its lease: nobody else is to poll either.
@@ -99,6 +101,20 @@ await runReplicaService('event-poller', async (service) => {
       if (error instanceof LeaseLost) leading = null;
       throw error;
     }
+  };
+  let underWay: Promise<unknown> = Promise.resolve();
+  const polling = loop('polling', { signal, log, bell: work.bell }, () => {
+    const polled = pollOnce();
+    underWay = polled.catch(() => {
+      // The loop says it.
+    });
+    return polled;
+  });
+  await work.govern({
+    pause: async () => {
+      await Promise.race([underWay, pause(POLL_ENDS_MS, signal)]);
+    },
+    resume: async () => {},
   });
 
   const forgetting = loop('forgetting old events', { signal, log }, async () => {

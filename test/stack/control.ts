@@ -93,7 +93,7 @@ export function controlTests(stackOf: () => Stack): void {
       const stored = 'select from understudy.open_event where error is null';
       await until('its events are stored', async () => ((await database.query(stored)).rowCount ?? 0) > 0);
       await stack.process('applier').end('SIGKILL');
-      await database.query('delete from understudy.service');
+      await database.query(`delete from understudy.service where service = 'applier'`);
       stack.process('applier').start();
       await until('the new one is paused as well', async () => (await state('applier')) === 'paused', {
         timeoutMs: 60_000,
