@@ -124,6 +124,7 @@ describe('changes of the site’s schema', () => {
     await change('on', { change: 'rename', type: 'Shot', field: 'sg_later', displayName: 'Later still' });
     await answered('replica', ['sg_later']);
     await change('on', { change: 'delete', type: 'Shot', field: 'sg_later' });
+    await answered('site', ['sg_later']);
     await scan();
     await answered('replica', ['sg_later', 'description']);
   });

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { noticeSiteSchema } from '@understudy/pipeline/notice-site-schema';
+import { onReplica } from '@understudy/pipeline/replica';
 import { readSiteSchema } from '@understudy/pipeline/site-schema';
 import { type PassThrough, passingThrough } from '@understudy/query/pass-through';
 import { loop } from '@understudy/runtime/loop';
@@ -98,10 +99,10 @@ export function createSchemaMirror(options: {
   const changed = async (): Promise<void> => {
     const replica = local.replica();
     if (replica === null) return;
-    const { db, site } = replica;
     try {
-      await outdateSiteSchema(db.pool);
-      const changes = await noticeSiteSchema({ db, site, siteUrl });
+      await outdateSiteSchema(replica.db.pool);
+      // A change a moment ago may have begun an epoch that this reader does not know yet.
+      const changes = await onReplica(replica, ({ db, site }) => noticeSiteSchema({ db, site, siteUrl }));
       if (changes.length > 0)
         local.log.warn({ changes: changes.map((one) => one.message) }, 'the site’s schema was changed');
       // Also when nothing is new: somebody else may have found it a moment ago, and readers look now and then.
