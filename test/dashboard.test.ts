@@ -117,6 +117,10 @@ async function fill(db: Database, url: string): Promise<void> {
     source: 'test',
     siteUrl: 'http://site.example',
   });
+  await db.pool.query(
+    `insert into understudy.scan (kind, reason, created_at, finished_at)
+     values ('interval', 'its time has come', now() - interval '8 minutes', now() - interval '7 minutes')`,
+  );
   const scanId = await createScan(db.pool, { kind: 'full', reason: 'first start' }, chunks);
   const open = await openChunks(db.pool, 100);
   for (const chunk of open.slice(0, 12)) await finishChunk(db.pool, chunk, 97);
@@ -220,9 +224,10 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
         assert.equal(await figure(page, 'Served here'), '1 of 7');
         assert.equal(await figure(page, 'Events waiting'), '1');
         assert.equal(await figure(page, 'Parked events'), '1');
+        assert.equal(await figure(page, 'Last scan'), '7 min');
         assert.deepEqual(await cells(page, 'Services', 'scanner'), ['render-01:4711', 'running', 'now']);
         assert.deepEqual(await cells(page, 'Queues', 'events'), ['3', '0', '0', '0', '0']);
-        assert.deepEqual(await cells(page, 'Full scan 1, by type', 'Shot'), ['', '2 / 5', '194']);
+        assert.deepEqual(await cells(page, 'Full scan 2, by type', 'Shot'), ['', '2 / 5', '194']);
         await page.getByRole('progressbar', { name: 'Shot: 40 %' }).waitFor();
         // Names are text, whatever is in them.
         await page.getByText('render-02:<b>1</b>').waitFor();
@@ -234,7 +239,7 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
         await finishChunk(db.pool, chunk, 50);
         await until('the page shows the new jobs and entities', async () => {
           const [waiting] = await cells(page, 'Queues', 'events');
-          const [, , rows] = await cells(page, 'Full scan 1, by type', 'Shot');
+          const [, , rows] = await cells(page, 'Full scan 2, by type', 'Shot');
           return waiting === '7' && rows === '244';
         });
         assert.deepEqual(faults, []);
@@ -270,6 +275,7 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
           /^understudy_lag_seconds \d/m,
           /^understudy_gap_ids_open 2$/m,
           /^understudy_queue_jobs\{queue="events",state="waiting"\} \d$/m,
+          /^understudy_scan_age_seconds\{kind="interval"\} 4\d\d(\.\d+)?$/m,
           /^understudy_scan_progress_ratio\{kind="full",type="Asset"\} 1$/m,
         ])
           assert.match(text, line);

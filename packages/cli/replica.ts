@@ -1,9 +1,8 @@
 import { type Replica, readReplica } from '@understudy/pipeline/replica';
+import { isUnprepared } from '@understudy/store/database';
 import { readSchemaState } from '@understudy/store/generations';
 import type { CommandParts } from './command-line.ts';
 import { CommandFailure, EXIT_UNAVAILABLE, EXIT_USAGE } from './failure.ts';
-
-const NO_TABLE: ReadonlySet<string> = new Set(['42P01', '3F000']);
 
 /**
  * The replica as its services prepared it; nothing is made or changed.
@@ -12,7 +11,7 @@ const NO_TABLE: ReadonlySet<string> = new Set(['42P01', '3F000']);
 export async function preparedReplica(parts: CommandParts): Promise<Replica> {
   const db = await parts.database();
   const state = await readSchemaState(db.pool).catch((error: unknown) => {
-    if (NO_TABLE.has((error as { code?: string }).code ?? '')) return null;
+    if (isUnprepared(error)) return null;
     throw error;
   });
   if (state?.siteUrl !== parts.config.site.url)

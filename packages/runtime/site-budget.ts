@@ -1,4 +1,5 @@
 import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared-budget';
+import { isUnprepared } from '@understudy/store/database';
 import type { Logger } from 'pino';
 import type { Config } from './config/sections.ts';
 import { instanceName } from './heartbeat.ts';
@@ -24,6 +25,7 @@ export function siteBudget(
     spare,
     onChange: (state, error) => {
       if (state === 'shared') log.info('the budget of requests is shared with the other processes again');
+      else if (isUnprepared(error)) log.info('the budget of requests is shared once its tables are made');
       else
         log.warn(
           { err: error },

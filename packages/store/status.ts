@@ -26,6 +26,13 @@ export interface StatusReport {
     readonly chunksDone: number;
     readonly rows: number;
   }[];
+  /** The last scan of each kind that ended. */
+  readonly lastScans: readonly {
+    readonly kind: string;
+    /** Since it ended. */
+    readonly endedMs: number;
+    readonly rows: number;
+  }[];
   /** Runs of the retirement-reprocessor that are under way, and the newest finished one. */
   readonly reprocesses: readonly ReprocessProgress[];
   readonly drift: Drift;
@@ -67,6 +74,13 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
      where s.finished_at is null or s.id = (select max(id) from understudy.scan where kind = 'full')
      group by 1, 2, 3, 4 order by s.id, c.entity_type`,
   );
+  const lastScans = await q.query<{ kind: string; ended: number; rows: string }>(
+    `select s.kind, (extract(epoch from now() - s.finished_at) * 1000)::double precision as ended,
+       (select coalesce(sum(c.row_count), 0) from understudy.scan_chunk c where c.scan_id = s.id) as rows
+     from (select distinct on (kind) id, kind, finished_at from understudy.scan
+       where finished_at is not null order by kind, finished_at desc) s
+     order by s.kind`,
+  );
   const served = await q.query<{ entity_type: string }>(
     `select entity_type from understudy.followed_field group by entity_type having bool_and(served_at is not null)
      order by 1`,
@@ -93,6 +107,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
       chunksDone: Number(row.done),
       rows: Number(row.rows),
     })),
+    lastScans: lastScans.rows.map(({ kind, ended, rows }) => ({ kind, endedMs: ended, rows: Number(rows) })),
     reprocesses: await readReprocesses(q),
     drift: await readDrift(q),
     servedTypes: served.rows.map((row) => row.entity_type),

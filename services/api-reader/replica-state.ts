@@ -3,7 +3,7 @@ import type { QueryContext } from '@understudy/query/scope';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
-import type { Database } from '@understudy/store/database';
+import { type Database, isUnprepared } from '@understudy/store/database';
 import { readVersion } from '@understudy/store/generations';
 import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
 import { readWatermark, type Watermark } from '@understudy/store/watermark';
@@ -110,7 +110,8 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
           await look();
           wasRead = true;
         } catch (error) {
-          if (wasRead) log.warn({ err: error }, 'the replica cannot be read; requests pass through');
+          if (wasRead && isUnprepared(error)) log.info('there is no replica yet; requests pass through');
+          else if (wasRead) log.warn({ err: error }, 'the replica cannot be read; requests pass through');
           wasRead = false;
           isLost = true;
         }

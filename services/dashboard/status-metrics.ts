@@ -31,6 +31,7 @@ export function createStatusMetrics(): StatusMetrics {
   const jobs = gauge('queue_jobs', 'Jobs in a queue', 'queue', 'state');
   const progress = gauge('scan_progress_ratio', 'Part of a scan that is done', 'kind', 'type');
   const rows = gauge('scan_rows', 'Entities read by a scan', 'kind', 'type');
+  const scanAge = gauge('scan_age_seconds', 'Since the last scan of a kind ended', 'kind');
   const served = gauge('served_types', 'Entity types that are served from the replica');
   const types = gauge('cached_types', 'Entity types of the cached schema');
   const silent = gauge(
@@ -61,12 +62,13 @@ export function createStatusMetrics(): StatusMetrics {
       progress.set({ kind, type }, chunksDone / chunks);
       rows.set({ kind, type }, read);
     }
+    for (const { kind, endedMs } of report.lastScans) scanAge.set({ kind }, endedMs / 1_000);
     for (const { service, instance, silentMs } of report.services)
       silent.set({ service, instance }, silentMs / 1_000);
   };
   // Those without labels would show zero, which is a lie, where they are not set.
   const plain = [lag, applied, polled, gaps, gapIds, drift, compared, served, types];
-  const labelled = [events, refreshes, jobs, progress, rows, silent];
+  const labelled = [events, refreshes, jobs, progress, rows, scanAge, silent];
 
   return {
     contentType: registry.contentType,

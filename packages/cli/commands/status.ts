@@ -90,6 +90,7 @@ function statusJson(headline: Headline, { report, ...status }: SystemStatus): ob
     events: null,
     refreshes: null,
     scans: null,
+    lastScans: null,
     reprocesses: null,
     drift: null,
     servedTypes: null,
@@ -166,7 +167,7 @@ function scansOf(scans: Scans): Scans {
 }
 
 function factsOf(
-  { watermark, gaps, events, refreshes, drift, servedTypes }: NonNullable<SystemStatus['report']>,
+  { watermark, gaps, events, refreshes, lastScans, drift, servedTypes }: NonNullable<SystemStatus['report']>,
   generation: SystemStatus['generation'],
 ): readonly (readonly string[])[] {
   const followed =
@@ -191,9 +192,17 @@ function factsOf(
       'refreshes',
       `${numberText(refreshes.waiting)} waiting, ${numberText(refreshes.failing)} of them failing`,
     ],
+    ['last scans', lastScansText(lastScans)],
     ['drift', driftText(drift)],
     ['generation', cached],
   ];
+}
+
+function lastScansText(scans: NonNullable<SystemStatus['report']>['lastScans']): string {
+  const texts = scans.map(
+    ({ kind, endedMs, rows }) => `${kind} ${spanText(endedMs)} ago, ${countText(rows, 'row')}`,
+  );
+  return texts.length === 0 ? 'none has ended yet' : texts.join('; ');
 }
 
 /** The generation that is on its way, if there is one. */

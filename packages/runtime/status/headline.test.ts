@@ -20,6 +20,7 @@ const REPORT: NonNullable<SystemStatus['report']> = {
   events: { waiting: 0, parked: 0, stored: 9 },
   refreshes: { waiting: 0, failing: 0 },
   scans: [],
+  lastScans: [],
   reprocesses: [],
   drift: { compared: 0, different: 0, share: null, lastAt: null },
   servedTypes: [],

@@ -1,7 +1,7 @@
 import { type GenerationSummary, readGenerationSummary } from '@understudy/pipeline/generation-summary';
 import type { QueueBackend } from '@understudy/pipeline/queue-backend';
 import { countQueuesPatiently, type QueueCounts } from '@understudy/pipeline/queue-counts';
-import type { Queryable } from '@understudy/store/database';
+import { isUnprepared, type Queryable } from '@understudy/store/database';
 import { readStatus, type StatusReport } from '@understudy/store/status';
 import { createLook, type Seen } from './look.ts';
 
@@ -26,14 +26,12 @@ export interface SystemStatus {
   readonly queues: readonly QueueCounts[] | null;
 }
 
-/** SQLSTATE of a missing table and of a missing schema. */
-const UNPREPARED: ReadonlySet<string> = new Set(['42P01', '3F000']);
 const THERE: Part = { state: 'there', reason: null };
 
 function partOf(seen: Seen<unknown>): Part {
   if (seen.ok) return THERE;
   const { code, message } = seen.error as Error & { readonly code?: string };
-  if (UNPREPARED.has(code ?? '')) return { state: 'unprepared', reason: null };
+  if (isUnprepared(seen.error)) return { state: 'unprepared', reason: null };
   // Node tells a refused connection by an error without words that holds one for each address.
   return { state: 'away', reason: message || code || 'no connection' };
 }

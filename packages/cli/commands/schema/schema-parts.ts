@@ -3,18 +3,17 @@ import { readSiteSchema, type SiteSchemaReading } from '@understudy/pipeline/sit
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { CachedSchemaError, readCachedSchemaFile } from '@understudy/schema/cached-schema-file';
 import type { SchemaChange } from '@understudy/schema/schema-change';
+import { isUnprepared } from '@understudy/store/database';
 import type { Generation, GenerationState } from '@understudy/store/generations';
 import type { CommandParts } from '../../command-line.ts';
 import { CommandFailure, EXIT_UNAVAILABLE, EXIT_USAGE } from '../../failure.ts';
 import { printLine } from '../../output.ts';
 
-const NO_TABLE: ReadonlySet<string> = new Set(['42P01', '3F000']);
-
 /** What is known of the schema. @throws CommandFailure when no service has prepared a replica of the site yet. */
 export async function preparedSnapshot(parts: CommandParts): Promise<SchemaSnapshot> {
   const db = await parts.database();
   const snapshot = await db.snapshot(readSnapshot).catch((error: unknown) => {
-    if (NO_TABLE.has((error as { code?: string }).code ?? '')) return null;
+    if (isUnprepared(error)) return null;
     throw error;
   });
   if (snapshot === null || snapshot.state === null)
