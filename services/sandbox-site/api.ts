@@ -47,8 +47,10 @@ export async function handleApi(
   try {
     result = answer(sandbox, request.body);
   } catch (error) {
-    if (!(error instanceof SandboxFault)) throw error;
-    result = { exception: true, message: error.message, error_code: error.code };
+    // What follows a body level by level runs out of stack in one of many thousand.
+    const fault = error instanceof RangeError ? badRequest('API invalid request: nested too deeply') : error;
+    if (!(fault instanceof SandboxFault)) throw fault;
+    result = { exception: true, message: fault.message, error_code: fault.code };
   }
   return reply.send(result);
 }

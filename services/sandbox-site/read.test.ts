@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Fault, filtersOf, startTestSite } from './test-site.ts';
+import { type Fault, filtersOf, SCRIPT, startTestSite } from './test-site.ts';
 
 const site = await startTestSite();
 const project = { type: 'Project', id: (await site.create('Project', { name: 'Reads' })).id };
@@ -193,4 +193,34 @@ test('the site has pages, of its own and of its projects', async () => {
       ['Version', first.id],
     ],
   );
+});
+
+test('a span that is longer than the calendar takes all that lies on its side', async () => {
+  const all = await site.find('Shot', [['project', 'is', project]]);
+  assert.ok(all.length > 0);
+  for (const unit of ['HOUR', 'DAY', 'WEEK', 'MONTH', 'YEAR']) {
+    const past = await site.find('Shot', [
+      ['project', 'is', project],
+      ['created_at', 'in_last', Number.MAX_SAFE_INTEGER, unit],
+    ]);
+    assert.deepEqual(past, all);
+  }
+});
+
+test('what nests a hundred thousand levels deep is refused, wherever it is', async () => {
+  const depth = 100_000;
+  const leaf = (values: string): string =>
+    `{"logical_operator":"and","conditions":[{"path":"code","relation":"in","values":${values}}]}`;
+  for (const [filters, fault] of [
+    [`${'{"logical_operator":"and","conditions":['.repeat(depth)}${']}'.repeat(depth)}`, /nested too deeply/],
+    [leaf('['.repeat(depth) + ']'.repeat(depth)), /nested too deeply/],
+  ] as const) {
+    const reply = await fetch(`${site.url}/api3/json`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: `{"method_name":"read","params":[${JSON.stringify(SCRIPT)},{"type":"Shot","return_fields":[],"filters":${filters}}]}`,
+    });
+    assert.equal(reply.status, 200);
+    assert.match(((await reply.json()) as { message: string }).message, fault);
+  }
 });

@@ -125,7 +125,13 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
     faults: { ...NO_FAULTS, latencyMs: options.latencyMs, ...options.faults },
     writesPerSecond: options.writesPerSecond,
   };
-  const app: FastifyInstance = fastify({ bodyLimit: BODY_LIMIT_BYTES, keepAliveTimeout: KEEP_ALIVE_MS });
+  const app: FastifyInstance = fastify({
+    bodyLimit: BODY_LIMIT_BYTES,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    // Names are looked up as own properties only; looking for these beforehand runs out of stack in deep bodies.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
+  });
   misbehave(app, sandbox);
   app.post('/api3/json', (request, reply) => handleApi(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));

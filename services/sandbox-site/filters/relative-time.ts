@@ -28,6 +28,10 @@ export function parseSpan(
   return { count: count as number, unit: unit as Unit };
 }
 
+/** The ends of the calendar that moments are written in. */
+const FIRST = Date.parse('0001-01-01T00:00:00Z');
+const LAST = Date.parse('9999-12-31T23:59:59Z');
+
 /** The moment `count` units after (before, if negative) `from`, in UTC; months keep the day where they can. */
 export function shift(from: Date, count: number, unit: Unit): Date {
   const moved = new Date(from);
@@ -41,7 +45,10 @@ export function shift(from: Date, count: number, unit: Unit): Date {
     const last = new Date(Date.UTC(moved.getUTCFullYear(), moved.getUTCMonth() + 1, 0)).getUTCDate();
     moved.setUTCDate(Math.min(day, last));
   }
-  return moved;
+  // A span of a million years reaches to the end of the calendar, in either direction.
+  const end = count < 0 ? FIRST : LAST;
+  const time = moved.getTime();
+  return new Date(Number.isNaN(time) ? end : Math.min(Math.max(time, FIRST), LAST));
 }
 
 /** First moment of a calendar span and of the one after it, in UTC; weeks begin on Monday. */
