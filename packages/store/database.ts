@@ -2,6 +2,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import pRetry from 'p-retry';
 import pg from 'pg';
 import { GuardedClient } from './guarded-client.ts';
+import { breakSilentConnections } from './silent-connections.ts';
 
 /** Whatever runs SQL: the pool, or one connection within a transaction. */
 export type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
@@ -38,6 +39,9 @@ export function isUnprepared(error: unknown): boolean {
 const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
 const TRANSACTION_RETRIES = 5;
 const CONNECT_TIMEOUT_MS = 5_000;
+/** After so long it is asked whether PostgreSQL still works at a query. */
+const SILENT_MS = 30_000;
+const SILENCE_LOOK_MS = 5_000;
 
 /** How MikroORM is told where the database is; shared with the instance that compares tables. */
 export function ormOptions(options: DatabaseOptions): object {
@@ -83,6 +87,11 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });
+  const endWatch = breakSilentConnections(pool, {
+    url: options.url,
+    silentMs: SILENT_MS,
+    everyMs: SILENCE_LOOK_MS,
+  });
   const once = async <T>(begin: string, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> => {
     const client = await pool.connect();
     let broken = false;
@@ -121,6 +130,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
       }),
     snapshot: (work) => once('begin isolation level repeatable read, read only', work),
     close: async () => {
+      endWatch();
       await orm.close(true);
       // MikroORM ends only a pool that it has asked something itself; another keeps the process alive until its connections
       // have been idle for long enough.
