@@ -41,44 +41,54 @@ interface Change {
   readonly meta: Readonly<Record<string, Json>>;
 }
 
-const user = (id: number): Json => ({ type: 'HumanUser', id, name: `User ${id}` });
+const user = (id: number): { readonly type: string; readonly id: number; readonly name: string } => ({
+  type: 'HumanUser',
+  id,
+  name: `User ${id}`,
+});
 
-/** What event number `i` changes: of ten, six statuses, two texts, one list, one link. */
-function changeOf(i: number): Change {
+/** What event number `i` of a round changes: of ten, six statuses, two texts, one list, one link; each round to other values. */
+function changeOf(i: number, round: number): Change {
   const kind = i % 10;
   if (kind < 4)
     return {
       type: 'Task',
       field: 'sg_status_list',
       dataType: 'status_list',
-      meta: { new_value: `s${i % 7}` },
+      meta: { new_value: `s${(i + round) % 7}` },
     };
   if (kind < 6)
     return {
       type: 'Version',
       field: 'sg_status_list',
       dataType: 'status_list',
-      meta: { new_value: `s${i % 7}` },
+      meta: { new_value: `s${(i + round) % 7}` },
     };
   if (kind < 8)
     return {
       type: 'Shot',
       field: 'description',
       dataType: 'text',
-      meta: { new_value: `told by event ${i}` },
+      meta: { new_value: `told by event ${i} of round ${round}` },
     };
   if (kind === 8)
     return {
       type: 'Task',
       field: 'task_assignees',
       dataType: 'multi_entity',
-      meta: { added: [user((i % 50) + 1)], removed: [user(((i + 1) % 50) + 1)] },
+      meta: { added: [user(((i + round) % 50) + 1)], removed: [user(((i + round - 1) % 50) + 1)] },
     };
-  return { type: 'Version', field: 'user', dataType: 'entity', meta: { new_value: user((i % 50) + 1) } };
+  return {
+    type: 'Version',
+    field: 'user',
+    dataType: 'entity',
+    meta: { new_value: user(((i + round) % 50) + 1) },
+  };
 }
 
-function eventOf(id: number, i: number): EventLogEntry {
-  const { type, field, dataType, meta } = changeOf(i);
+function eventOf(id: number, i: number, round: number): EventLogEntry {
+  const { type, field, dataType, meta } = changeOf(i, round);
+  const who = user(((i + round * 3) % 50) + 1);
   const entityId = ((i * 7_919) % ROWS) + 1;
   return {
     id,
@@ -86,7 +96,7 @@ function eventOf(id: number, i: number): EventLogEntry {
     attribute_name: field,
     entity: { type, id: entityId, name: null },
     project: { type: 'Project', id: 1, name: 'proj_1' },
-    user: { type: 'HumanUser', id: (i % 50) + 1, name: `User ${(i % 50) + 1}` },
+    user: who,
     meta: {
       type: 'attribute_change',
       entity_type: type,
@@ -135,7 +145,7 @@ try {
   const pairs: { replay: number; plain: number }[] = [];
   for (let round = 0; round < Number(values.rounds); round += 1) {
     const entries = Array.from({ length: eventCount }, (_, i) =>
-      eventOf(round * eventCount + i + 1, i + round),
+      eventOf(round * eventCount + i + 1, i, round),
     );
     const ticks = await nextTicks(db.pool, eventCount);
     const stored = entries.map((entry, i) => ({ entry, tick: ticks[i] ?? 0, late: false }));

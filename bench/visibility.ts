@@ -97,7 +97,7 @@ try {
     const { rows } = await database.query<{ stored: Date | null; merged: Date; source: string }>(
       `select u.at as merged, u.source, (select e.stored_at from understudy.event_log e
          where e.entry #>> '{meta,new_value}' = $2 order by e.id desc limit 1) as stored
-       from understudy.data_update u where u.entity_type = 'Shot' and u.entity_id = $1 and u.field = 'description'
+       from understudy.data_update_field u where u.entity_type = 'Shot' and u.entity_id = $1 and u.field = 'description'
          and u.new = to_jsonb($2::text) order by u.seq limit 1`,
       [id, description],
     );

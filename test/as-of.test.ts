@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { AsOfRefused, readAsOf } from '@understudy/pipeline/as-of/read-as-of';
 import { originOf } from '@understudy/pipeline/replica';
+import { readHistory } from '@understudy/store/data-updates';
 import { entityTable } from '@understudy/store/entity-tables';
 import { removeVanished } from '@understudy/store/merge/vanished';
 import { nextTick } from '@understudy/store/tick';
@@ -16,7 +17,16 @@ describe('as of', () => {
   });
   after(() => api?.stop());
 
-  const FIELDS = ['code', 'description', 'sg_sequence', 'tags', 'assets', 'sg_sequence.Sequence.code'];
+  const FIELDS = [
+    'code',
+    'description',
+    'sg_sequence',
+    'tags',
+    'assets',
+    'sg_sequence.Sequence.code',
+    'updated_at',
+    'updated_by',
+  ];
   const READS = [
     readOf('Shot', FIELDS, [], { sorts: [{ field_name: 'id', direction: 'asc' }] }),
     readOf('Shot', FIELDS, [], { return_only: 'retired', sorts: [{ field_name: 'id', direction: 'asc' }] }),
@@ -68,6 +78,10 @@ describe('as of', () => {
     });
     await write('revive', { type: 'Shot', id: d });
     await set(e, 'sg_sequence', { type: 'Sequence', id: 1 });
+    await set(b, 'sg_sequence', { type: 'Sequence', id: 2 });
+    await snapshot();
+    await set(b, 'sg_sequence', { type: 'Sequence', id: 3 });
+    await set(b, 'sg_sequence', { type: 'Sequence', id: 1 });
     await snapshot();
     const shots = api.replica.schema.types.get('Shot');
     assert(shots && f);
@@ -92,16 +106,18 @@ describe('as of', () => {
       'select id from site.shot where _active order by id limit 1',
     );
     const id = Number(rows[0]?.id);
-    const read = readOf('Shot', ['description', 'assets', 'sg_sequence'], [['id', 'is', id]]);
+    const fields = ['description', 'assets', 'sg_sequence', 'updated_at', 'updated_by'];
+    const read = readOf('Shot', fields, [['id', 'is', id]]);
     const told: { readonly event: number; readonly answer: unknown }[] = [];
     for (let n = 1; n <= 3; n += 1) {
       // Fetched long ago, so that the events are in no doubt.
       await pool.query(`update site.shot set _site_time = now() - interval '1 hour' where id = $1`, [id]);
-      const fields = [
+      const changes = [
         { field_name: 'description', value: `event ${n}` },
+        { field_name: 'sg_sequence', value: { type: 'Sequence', id: n } },
         { field_name: 'assets', value: [{ type: 'Asset', id: n }] },
       ];
-      const reply = await call(api.siteUrl, 'update', { type: 'Shot', id, fields });
+      const reply = await call(api.siteUrl, 'update', { type: 'Shot', id, fields: changes });
       assert.equal(reply.json.exception ?? false, false, reply.text);
       await followLog(api.replica);
       const newest = await pool.query<{ id: string }>('select max(id) as id from understudy.event_log');
@@ -110,8 +126,27 @@ describe('as of', () => {
       told.push({ event: Number(newest.rows[0]?.id), answer: results?.entities });
     }
     assert.equal(new Set(told.map(({ answer }) => JSON.stringify(answer))).size, 3);
-    for (const { event, answer } of told)
-      assert.deepEqual(JSON.parse(await readAsOf(api.replica, read, { event })), answer, `event ${event}`);
+    const answers = async (): Promise<void> => {
+      for (const { event, answer } of told)
+        assert.deepEqual(JSON.parse(await readAsOf(api.replica, read, { event })), answer, `event ${event}`);
+    };
+    await answers();
+    const history = (): Promise<readonly object[]> =>
+      readHistory(pool, { type: 'Shot', id }, { limit: 100 }).then((updates) =>
+        updates.map(({ seq: _, ...update }) => update),
+      );
+    const before = await history();
+    // As releases wrote the log that made an entry of each change.
+    await pool.query(
+      `create table folded as table understudy.data_update_field;
+       delete from understudy.data_update;
+       insert into understudy.data_update (at, tick, entity_type, entity_id, field, old, new, source, event_id, user_type, user_id)
+         select at, tick, entity_type, entity_id, field, old, new, source, event_id, user_type, user_id
+         from folded order by seq, part;
+       drop table folded`,
+    );
+    assert.deepEqual(await history(), before);
+    await answers();
   });
 
   test('what the log does not reach is refused', async () => {

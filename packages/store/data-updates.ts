@@ -106,8 +106,9 @@ export async function readUpdateLogSpan(q: Queryable): Promise<UpdateLogSpan | n
     : { logged: row.logged, since: row.since, sinceTick: Number(row.since_tick) };
 }
 
-/** One entry of the data-update log. */
+/** One change of the data-update log. */
 export interface LoggedUpdate {
+  /** Place of its entry in the log; what was told of an entity at once has the same. */
   readonly seq: number;
   readonly at: Date;
   readonly tick: number;
@@ -138,11 +139,11 @@ export async function readHistory(
     user_id: string | null;
   }>(
     `select * from (
-       select seq, at, tick, field, old, new, source, event_id, user_type, user_id from understudy.data_update
+       select seq, part, at, tick, field, old, new, source, event_id, user_type, user_id from understudy.data_update_field
        where entity_type = $1 and entity_id = $2 and ($3::text is null or field = $3)
          and ($4::timestamptz is null or at >= $4)
-       order by seq desc limit $5) newest
-     order by seq`,
+       order by seq desc, part desc limit $5) newest
+     order by seq, part`,
     [ref.type, ref.id, options.field ?? null, options.since ?? null, options.limit],
   );
   return rows.map((row) => ({

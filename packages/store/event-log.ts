@@ -1,5 +1,6 @@
 import type { EventLogEntry } from '@understudy/domain/event';
 import type { Queryable } from './database.ts';
+import { arrayParameter } from './merge/array-parameter.ts';
 
 /** An event as the replica keeps it. */
 export interface StoredEvent {
@@ -40,16 +41,24 @@ export async function storeEvents(tx: Queryable, events: readonly StoredEvent[])
  * @returns them by ascending id; the rest was applied already, or never stored.
  */
 export async function takeUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
-  const { rows } = await tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
-    name: 'take-unapplied',
-    text: `with taken as (
-        delete from understudy.open_event where id = any($1::bigint[]) and error is null returning id)
-      select entry, tick, late from understudy.event_log where id = any($1::bigint[]) and id in (select id from taken)`,
-    values: [ids],
-  });
+  const values = [arrayParameter(ids, 'bigint')];
+  // Two, sent together: joined, the planner would look up each event by itself.
+  const [taken, { rows }] = await Promise.all([
+    tx.query<{ id: string }>({
+      name: 'take-unapplied',
+      text: 'delete from understudy.open_event where id = any($1::bigint[]) and error is null returning id',
+      values,
+    }),
+    tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
+      name: 'events-by-id',
+      text: 'select entry, tick, late from understudy.event_log where id = any($1::bigint[]) order by id',
+      values,
+    }),
+  ]);
+  const waited = new Set(taken.rows.map(({ id }) => Number(id)));
   return rows
-    .map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }))
-    .sort((a, b) => a.entry.id - b.entry.id);
+    .filter(({ entry }) => waited.has(entry.id))
+    .map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
 }
 
 /** Events of a stretch of the log, both ends belonging to it, that were applied, by ascending id. */

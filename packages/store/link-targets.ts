@@ -1,5 +1,5 @@
 import type { Queryable } from './database.ts';
-import { arrayLiteral } from './merge/columns.ts';
+import { arrayParameter } from './merge/array-parameter.ts';
 
 /** What is heard of an entity that others link to. An undefined `name` or `active` says nothing of it. */
 export interface LinkTarget {
@@ -56,32 +56,32 @@ export async function upsertLinkTargets(
   const all = [...newest.values()].flatMap((ofType) => [...ofType.values()]);
   const looked = certain
     ? []
-    : [...newest].flatMap(([type, ofType]) => [type, arrayLiteral([...ofType.keys()], 'bigint')]);
+    : [...newest].flatMap(([type, ofType]) => [type, arrayParameter([...ofType.keys()], 'bigint')]);
   await q.query({
     name: certain ? 'upsert-link-targets-certain' : `upsert-link-targets-${newest.size}`,
     text: certain ? UPSERT_CERTAIN : upsertDiffering(newest.size),
     values: [
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.type),
         'text',
       ),
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.id),
         'bigint',
       ),
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.name ?? null),
         'text',
       ),
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.nameTick),
         'bigint',
       ),
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.active ?? null),
         'boolean',
       ),
-      arrayLiteral(
+      arrayParameter(
         all.map((one) => one.activeTick),
         'bigint',
       ),

@@ -73,7 +73,7 @@ async function asOf(tx: Queryable, replica: Replica, read: CompiledRead, moment:
   await tx.query(`create temp table lives on commit drop as
     select distinct on (entity_type, entity_id) entity_type, entity_id,
       case field when '_active' then old = 'true'::jsonb else coalesce(old -> '_active' = 'true'::jsonb, false) end as active
-    from understudy.data_update where field in ('_active', '_row') and ${cut}
+    from understudy.data_update_field where field in ('_active', '_row') and ${cut}
     order by entity_type, entity_id, seq`);
   await tx.query(`create temp view was_target as
     select t.entity_type, t.entity_id, t.name, coalesce(l.active, t.active) as active, t._tick, t._name_tick

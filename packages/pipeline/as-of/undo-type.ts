@@ -17,7 +17,7 @@ export async function undoType(tx: Queryable, table: EntityTable, cut: string, s
   const type = literal(table.type);
   await tx.query(
     `create temp table ${log} on commit drop as
-     select seq, entity_id, field, old, new from understudy.data_update where entity_type = ${type} and ${cut}`,
+     select seq, entity_id, field, old, new from understudy.data_update_field where entity_type = ${type} and ${cut}`,
   );
   // The row's first coming or going after the moment: what its fields did later says nothing of them before.
   const rows = `rows_${number}`;
@@ -26,10 +26,15 @@ export async function undoType(tx: Queryable, table: EntityTable, cut: string, s
      select distinct on (entity_id) entity_id, seq, old from ${log} where field = '${ROW}' order by entity_id, seq`,
   );
   const first = `first_${number}`;
+  // Of a list each link is a value of its own; of every other field there is one.
+  const lists = [...table.fields]
+    .flatMap(([field, storage]) => (storage.kind === 'links' ? [literal(field)] : []))
+    .concat('null')
+    .join(', ');
   await tx.query(
     `create temp table ${first} on commit drop as
-     select distinct on (l.entity_id, l.field, key) l.entity_id, l.field, l.old, l.new
-     from (select *, case when jsonb_typeof(coalesce(old, new)) = 'object' then coalesce(old, new) end as key from ${log}) l
+     select distinct on (l.entity_id, l.field, key) l.entity_id, l.field, l.old, l.new, key
+     from (select *, case when field in (${lists}) then coalesce(old, new) end as key from ${log}) l
        left join ${rows} r on r.entity_id = l.entity_id
      where l.field <> '${ROW}' and (r.seq is null or l.seq < r.seq)
      order by l.entity_id, l.field, key, l.seq`,
@@ -109,9 +114,10 @@ async function undoLinks(
      select r.entity_id, x ->> 'type', (x ->> 'id')::bigint, false
      from ${rows} r cross join lateral jsonb_array_elements(r.old -> ${name}) x where r.old is not null`,
   );
+  // Also a link that was there: it may have gone and come again, and is there now.
   await tx.query(
-    `delete from ${undone} u using ${first} f where f.field = ${name} and f.old is null and f.entity_id = u.entity_id
-       and f.new ->> 'type' = u.target_type and (f.new ->> 'id')::bigint = u.target_id`,
+    `delete from ${undone} u using ${first} f where f.field = ${name} and f.entity_id = u.entity_id
+       and f.key ->> 'type' = u.target_type and (f.key ->> 'id')::bigint = u.target_id`,
   );
   await tx.query(
     `insert into ${undone} (${link}) select f.entity_id, f.old ->> 'type', (f.old ->> 'id')::bigint, false

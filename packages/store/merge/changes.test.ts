@@ -3,6 +3,7 @@ import { after, before, test } from 'node:test';
 import type { EntityRow } from '@understudy/domain/entity';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
+import { readHistory } from '../data-updates.ts';
 import { type Database, openDatabase } from '../database.ts';
 import { type EntityTable, entityTable } from '../entity-tables.ts';
 import { migrate } from '../migrate.ts';
@@ -14,6 +15,7 @@ import { mergeFetched } from './fetched.ts';
 const SCHEMA = parseCachedSchema(`
 types:
   Asset: { code: text }
+  Note: { subject: text, tags: { multi_entity: [Tag] }, updated_at: date_time, updated_by: { entity: [Tag] } }
   Shot: { code: text, tags: { multi_entity: [Tag] } }
   Tag: { name: text }
 `);
@@ -27,7 +29,7 @@ before(async () => {
   db = await openDatabase(options);
   await migrate(db);
   await syncEntityTables(db, options, SCHEMA);
-  for (const type of ['Asset', 'Shot']) {
+  for (const type of ['Asset', 'Note', 'Shot']) {
     const rows = [1, 2].map((id) => ({
       row: { type, id, code: 'fetched', tags: [] } as unknown as EntityRow,
       active: true,
@@ -103,4 +105,62 @@ test('changes of several types are merged, and each type tells what became of it
     { entity_type: 'Shot', field: 'code', new: 'told' },
     { entity_type: 'Shot', field: 'tags', new: tag },
   ]);
+});
+
+test('what one event tells of a row is one entry of the log, and each change is still told by itself, in its order', async () => {
+  const eventId = 7;
+  const user = { type: 'Tag', id: 3 };
+  const told = (tick: number, ...changes: readonly RowChange['change'][]): readonly RowChange[] =>
+    changes.map((change) => ({ ...set(1, tick, ''), change, eventId: eventId + tick, user }));
+  const [tagA, tagB] = [
+    { type: 'Tag', id: 1 },
+    { type: 'Tag', id: 2 },
+  ];
+  const changes = [
+    ...told(
+      30,
+      { kind: 'set', field: 'subject', value: 'a "quoted" one' },
+      { kind: 'latest', field: 'updated_at', value: '2026-11-05T12:00:00Z' },
+      { kind: 'set', field: 'updated_by', value: tagA },
+    ),
+    ...told(
+      31,
+      { kind: 'links', field: 'tags', added: [tagA, tagB], removed: [] },
+      { kind: 'active', value: false },
+    ),
+    ...told(
+      32,
+      { kind: 'set', field: 'subject', value: null },
+      { kind: 'set', field: 'updated_by', value: null },
+    ),
+  ];
+  await merge([{ table: tableOf('Note'), changes }]);
+  const { rows } = await db.pool.query<{ n: number }>(
+    `select count(*)::int as n from understudy.data_update where entity_type = 'Note'`,
+  );
+  // Of a list each link is an entry, or a part of one.
+  assert.deepEqual(rows, [{ n: 4 }]);
+  const note = { type: 'Note', id: 1 };
+  const history = await readHistory(db.pool, note, { limit: 100 });
+  assert.deepEqual(
+    history.map(({ field, old, new: now, tick, eventId: event, user: who, source }) => [
+      ...[field, old, now],
+      ...[tick, event, who?.id, source],
+    ]),
+    [
+      ['subject', null, 'a "quoted" one', 30, 37, 3, 'event'],
+      ['updated_at', null, '2026-11-05T12:00:00Z', 30, 37, 3, 'event'],
+      ['updated_by', null, tagA, 30, 37, 3, 'event'],
+      ['tags', null, tagA, 31, 38, 3, 'event'],
+      ['tags', null, tagB, 31, 38, 3, 'event'],
+      ['_active', true, false, 31, 38, 3, 'event'],
+      ['subject', 'a "quoted" one', null, 32, 39, 3, 'event'],
+      ['updated_by', tagA, null, 32, 39, 3, 'event'],
+    ],
+  );
+  assert.deepEqual(await readHistory(db.pool, note, { limit: 3 }), history.slice(-3));
+  assert.deepEqual(
+    await readHistory(db.pool, note, { limit: 100, field: 'updated_by' }),
+    history.filter(({ field }) => field === 'updated_by'),
+  );
 });

@@ -21,6 +21,10 @@ export interface ScalarField {
   readonly canonical: (wire: unknown) => Json;
   /** SQL of the canonical wire form as jsonb, null where the value is null. @param alias of the row. */
   readonly wireSql: (alias: string, named?: Naming) => string;
+  /** SQL of the columns from which `read` makes the canonical wire form: cheaper than JSON. @param alias of the row. */
+  readonly readSql: (alias: string) => readonly string[];
+  /** What `readSql` gave, from its first column on, in canonical wire form. */
+  readonly read: (values: readonly unknown[], first: number) => Json;
   /** SQL of whether two rows differ in it. @param named of the columns of the first. */
   readonly differsSql: (a: string, b: string, named?: Naming) => string;
 }
@@ -28,13 +32,36 @@ export interface ScalarField {
 /** How a column is called where it is not called by its own name. */
 type Naming = (column: string) => string;
 
+interface Reading {
+  readonly sql: (column: string) => string;
+  readonly read: ScalarField['read'];
+}
+
+function asItIs(values: readonly unknown[], at: number): Json {
+  return values[at] as Json;
+}
+
+function numberAt(values: readonly unknown[], at: number): Json {
+  const value = values[at];
+  return value === null ? null : Number(value);
+}
+
+const SECONDS_LENGTH = '2026-11-05T12:00:00'.length;
+
+/** Seconds since 1970, as the site writes times: to the second, in UTC. */
+function timeAt(values: readonly unknown[], at: number): Json {
+  const seconds = values[at];
+  if (typeof seconds !== 'number' || !Number.isFinite(seconds)) return null;
+  return `${new Date(Math.floor(seconds) * 1_000).toISOString().slice(0, SECONDS_LENGTH)}Z`;
+}
+
 const same = (value: Json): Json => value;
 const own: Naming = (column) => column;
 
 function scalarField(
   name: string,
   columns: readonly Column[],
-  more: Pick<ScalarField, 'parse' | 'canonical' | 'wireSql'>,
+  more: Pick<ScalarField, 'parse' | 'canonical' | 'wireSql' | 'readSql' | 'read'>,
 ): ScalarField {
   return {
     name,
@@ -49,7 +76,19 @@ const ACTIVE = scalarField('_active', [{ name: '_active', sqlType: 'boolean', of
   parse: (value) => value === true,
   canonical: (value) => value === true,
   wireSql: (alias, named = own) => `to_jsonb(${alias}.${named('_active')})`,
+  readSql: (alias) => [`${alias}._active`],
+  read: asItIs,
 });
+
+/** How values of a column are read back; what is not here is read as JSON. */
+const READINGS: Readonly<Record<string, Reading>> = {
+  text: { sql: (column) => column, read: asItIs },
+  uuid: { sql: (column) => column, read: asItIs },
+  boolean: { sql: (column) => column, read: asItIs },
+  jsonb: { sql: (column) => column, read: asItIs },
+  bigint: { sql: (column) => column, read: numberAt },
+  timestamptz: { sql: (column) => `date_part('epoch', ${column})`, read: timeAt },
+};
 
 const bare = (value: Json): Json => (isEntityRef(value) ? { type: value.type, id: value.id } : null);
 
@@ -69,9 +108,16 @@ export function scalarFields(table: EntityTable): ReadonlyMap<string, ScalarFiel
         sqlType === 'timestamptz'
           ? `to_jsonb(to_char(${alias}.${named(column)} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'))`
           : `to_jsonb(${alias}.${named(column)})`;
+      const reading = READINGS[sqlType] ?? { sql: (given: string) => `to_jsonb(${given})`, read: asItIs };
       fields.set(
         name,
-        scalarField(name, [{ name: column, sqlType, of: same }], { parse, canonical: parse, wireSql }),
+        scalarField(name, [{ name: column, sqlType, of: same }], {
+          parse,
+          canonical: parse,
+          wireSql,
+          readSql: (alias) => [reading.sql(`${alias}.${column}`)],
+          read: reading.read,
+        }),
       );
     } else {
       const { typeColumn, idColumn } = storage;
@@ -84,7 +130,14 @@ export function scalarFields(table: EntityTable): ReadonlyMap<string, ScalarFiel
           then jsonb_build_object('type', ${alias}.${named(typeColumn)}, 'id', ${alias}.${named(idColumn)}) end`;
       fields.set(
         name,
-        scalarField(name, columns, { parse, canonical: (wire) => bare(parse(wire)), wireSql }),
+        scalarField(name, columns, {
+          parse,
+          canonical: (wire) => bare(parse(wire)),
+          wireSql,
+          readSql: (alias) => [`${alias}.${typeColumn}`, `${alias}.${idColumn}`],
+          read: (values, at) =>
+            values[at + 1] === null ? null : { type: values[at] as string, id: Number(values[at + 1]) },
+        }),
       );
     }
   }
@@ -94,23 +147,3 @@ export function scalarFields(table: EntityTable): ReadonlyMap<string, ScalarFiel
 }
 
 export const literal = (text: string): string => `'${text.replaceAll("'", "''")}'`;
-
-const NEEDS_ESCAPE = /["\\]/;
-
-/** PostgreSQL's text form of an array of a column's values: much cheaper to make and to read than JSON of rows. */
-export function arrayLiteral(values: readonly Json[], sqlType: string): string {
-  let text = '{';
-  for (let at = 0; at < values.length; at += 1) {
-    const value = values[at];
-    if (at > 0) text += ',';
-    if (value === null || value === undefined) text += 'NULL';
-    else if (sqlType === 'jsonb') text += quoted(JSON.stringify(value));
-    else if (typeof value === 'string') text += quoted(value);
-    else text += String(value);
-  }
-  return `${text}}`;
-}
-
-function quoted(text: string): string {
-  return NEEDS_ESCAPE.test(text) ? `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"` : `"${text}"`;
-}

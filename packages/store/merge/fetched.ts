@@ -4,7 +4,8 @@ import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { type LinkTarget, upsertLinkTargets } from '../link-targets.ts';
 import { type Statement, statement } from '../statement.ts';
-import { arrayLiteral, literal, type ScalarField, scalarFields } from './columns.ts';
+import { arrayParameter } from './array-parameter.ts';
+import { literal, type ScalarField, scalarFields } from './columns.ts';
 import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
 
@@ -69,10 +70,10 @@ export async function mergeFetched(
   const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
   const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
   if (rows.length === 0) return [];
-  const values: (string | number | Date | null)[] = [tick, fetched.siteTime];
+  const values: (Buffer | string | number | Date | null)[] = [tick, fetched.siteTime];
   if (origin.logged) values.push(origin.source, origin.user?.type ?? null, origin.user?.id ?? null);
   values.push(
-    arrayLiteral(
+    arrayParameter(
       rows.map(({ row }) => row.id),
       'bigint',
     ),
@@ -82,7 +83,7 @@ export async function mergeFetched(
       field.name === '_active'
         ? rows.map(({ active }): Json => active)
         : rows.map(({ row }) => field.parse(row[field.name]));
-    for (const { sqlType, of } of field.columns) values.push(arrayLiteral(parsed.map(of), sqlType));
+    for (const { sqlType, of } of field.columns) values.push(arrayParameter(parsed.map(of), sqlType));
   }
   const merging = tx.query<MergedRow>({ ...upsertStatement(table, origin.logged), values });
   // Names are gathered while PostgreSQL merges the rows.

@@ -2,7 +2,7 @@ import { type EntityRef, refKey } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { statement } from '../statement.ts';
-import { arrayLiteral } from './columns.ts';
+import { arrayParameter } from './array-parameter.ts';
 
 /** A link of a multi-entity field as the replica keeps it. */
 export interface KnownLink {
@@ -35,7 +35,7 @@ export async function readKnownLinks(
   if (selects.length === 0 || ids.length === 0) return known;
   const { rows } = await tx.query<[number, string, string, string, boolean, string | null]>({
     ...statement('known-links', selects.join(' union all ')),
-    values: [arrayLiteral(ids, 'bigint')],
+    values: [arrayParameter(ids, 'bigint')],
     rowMode: 'array',
   } as never);
   const byField = [...known.values()];

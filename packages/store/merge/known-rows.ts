@@ -1,7 +1,9 @@
 import type { Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
-import { arrayLiteral, type ScalarField, scalarFields } from './columns.ts';
+import { fewStatements } from '../statement.ts';
+import { arrayParameter } from './array-parameter.ts';
+import { type ScalarField, scalarFields } from './columns.ts';
 
 /** A row as the replica has it, as far as some changes concern it. */
 export interface KnownRow {
@@ -14,8 +16,8 @@ export interface KnownRow {
 }
 
 const NO_STAMPS: Readonly<Record<string, number>> = {};
-/** PostgreSQL takes at most 100 arguments to a function. */
-const ARGUMENTS_MAX = 90;
+/** Columns before those of fields. */
+const FIRST_FIELD = 4;
 
 /**
  * Locks rows in id order and reads them with some of their fields. The lock and the read are one statement: it sees a
@@ -33,29 +35,32 @@ export async function lockRows(
     const field = all.get(name);
     if (field !== undefined) fields.push(field);
   }
-  const arrays: string[] = [];
-  for (let at = 0; at < fields.length; at += ARGUMENTS_MAX) {
-    const some = fields.slice(at, at + ARGUMENTS_MAX).map((field) => field.wireSql('t'));
-    arrays.push(`jsonb_build_array(${some.join(', ')})`);
-  }
+  const columns = fields.flatMap(({ readSql }) => readSql('t'));
   const { rows } = await tx.query<
-    [string, string, number | null, Readonly<Record<string, number>> | null, readonly Json[]]
+    [string, string, number | null, Readonly<Record<string, number>> | null, ...unknown[]]
   >({
-    text: `select id, _fetched_tick, (extract(epoch from _site_time) * 1000)::double precision, _stamps,
-        ${arrays.length === 0 ? "'[]'::jsonb" : arrays.join(' || ')}
-      from ${table.sqlName} t where id = any($1::bigint[]) order by id for update`,
-    values: [arrayLiteral(ids, 'bigint')],
+    ...fewStatements(
+      table,
+      'lock-rows',
+      `select id, _fetched_tick, date_part('epoch', _site_time) * 1000, _stamps${columns.map((one) => `, ${one}`).join('')}
+      from ${table.sqlName} t where id = any($1::bigint[]) order by id for no key update`,
+    ),
+    values: [arrayParameter(ids, 'bigint')],
     rowMode: 'array',
   } as never);
   return new Map(
-    rows.map(([id, fetchedTick, siteTime, stamps, values]) => [
-      Number(id),
-      {
-        fetchedTick: Number(fetchedTick),
-        siteTime,
-        stamps: stamps ?? NO_STAMPS,
-        values: new Map(fields.map(({ name }, at) => [name, values[at] ?? null])),
-      },
-    ]),
+    rows.map((row) => {
+      const [id, fetchedTick, siteTime, stamps] = row;
+      const values = new Map<string, Json>();
+      let at = FIRST_FIELD;
+      for (const { name, columns: ofField, read } of fields) {
+        values.set(name, read(row, at));
+        at += ofField.length;
+      }
+      return [
+        Number(id),
+        { fetchedTick: Number(fetchedTick), siteTime, stamps: stamps ?? NO_STAMPS, values },
+      ];
+    }),
   );
 }

@@ -2,7 +2,8 @@ import type { EntityRow, Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { upsertLinkTargets } from '../link-targets.ts';
-import { arrayLiteral, scalarFields } from './columns.ts';
+import { arrayParameter } from './array-parameter.ts';
+import { scalarFields } from './columns.ts';
 import { linksOf, targetsSeen } from './fetched.ts';
 import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
 import { isSame } from './judge.ts';
@@ -99,11 +100,11 @@ async function makeRows(
      select id, active, 0 from unnest($1::bigint[], $2::boolean[]) as r(id, active) order by id
      on conflict (id) do nothing returning id`,
     [
-      arrayLiteral(
+      arrayParameter(
         rows.map(({ row }) => row.id),
         'bigint',
       ),
-      arrayLiteral(
+      arrayParameter(
         rows.map(({ active }) => active),
         'boolean',
       ),

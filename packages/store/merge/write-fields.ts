@@ -1,7 +1,9 @@
 import type { Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
-import { arrayLiteral, literal, scalarFields } from './columns.ts';
+import { fewStatements } from '../statement.ts';
+import { arrayParameter } from './array-parameter.ts';
+import { literal, scalarFields } from './columns.ts';
 
 /** What is written into one row: by field, the value in canonical form and the tick that becomes the field's stamp. */
 export type RowWrite = Map<string, { readonly value: Json; readonly tick: number }>;
@@ -22,11 +24,11 @@ export async function writeFields(
     Object.fromEntries([...write].map(([name, { tick }]) => [name, tick])),
   );
   const values = [
-    arrayLiteral(
+    arrayParameter(
       rows.map(([id]) => id),
       'bigint',
     ),
-    arrayLiteral(stamps, 'jsonb'),
+    arrayParameter(stamps, 'jsonb'),
   ];
   const columns: string[] = [];
   const arrays: string[] = [];
@@ -37,7 +39,7 @@ export async function writeFields(
     if (count === 0) continue;
     for (const { name: column, sqlType, of } of field.columns) {
       values.push(
-        arrayLiteral(
+        arrayParameter(
           written.map((one) => (one === undefined ? null : of(one.value))),
           sqlType,
         ),
@@ -55,10 +57,8 @@ export async function writeFields(
   const setTime =
     siteTime === null ? '' : `, _site_time = greatest(t._site_time, $${values.length}::timestamptz)`;
   const given = ['$1::bigint[]', '$2::jsonb[]', ...arrays].join(', ');
-  await tx.query(
-    `update ${table.sqlName} t set ${sets.map((set) => `${set}, `).join('')}_stamps = coalesce(t._stamps, '{}'::jsonb) || r._stamps${setTime}
+  const text = `update ${table.sqlName} t set ${sets.map((set) => `${set}, `).join('')}_stamps = coalesce(t._stamps, '{}'::jsonb) || r._stamps${setTime}
      from unnest(${given}) as r(${['id', '_stamps', ...columns].join(', ')})
-     where t.id = r.id`,
-    values,
-  );
+     where t.id = r.id`;
+  await tx.query({ ...fewStatements(table, 'write-fields', text), values });
 }

@@ -1,7 +1,7 @@
 import type { EntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import { statement } from '../statement.ts';
-import { arrayLiteral } from './columns.ts';
+import { arrayParameter } from './array-parameter.ts';
 
 /** What becomes of one link of a multi-entity field. */
 export interface LinkWrite {
@@ -17,16 +17,16 @@ export interface LinkWrite {
 export async function writeLinks(tx: Queryable, table: string, writes: readonly LinkWrite[]): Promise<void> {
   const gone = writes.filter((write) => write.state === 'gone');
   const kept = writes.filter((write) => write.state !== 'gone');
-  const keys = (some: readonly LinkWrite[]): string[] => [
-    arrayLiteral(
+  const keys = (some: readonly LinkWrite[]): (Buffer | string)[] => [
+    arrayParameter(
       some.map((one) => one.id),
       'bigint',
     ),
-    arrayLiteral(
+    arrayParameter(
       some.map((one) => one.target.type),
       'text',
     ),
-    arrayLiteral(
+    arrayParameter(
       some.map((one) => one.target.id),
       'bigint',
     ),
@@ -51,11 +51,11 @@ export async function writeLinks(tx: Queryable, table: string, writes: readonly 
       ),
       values: [
         ...keys(kept),
-        arrayLiteral(
+        arrayParameter(
           kept.map((one) => one.state === 'removed'),
           'boolean',
         ),
-        arrayLiteral(
+        arrayParameter(
           kept.map((one) => one.tick),
           'bigint',
         ),

@@ -6,6 +6,7 @@ import { DataUpdates } from './data-updates.ts';
 import { EventLogEntryView } from './event-log-entry.ts';
 import { EventLogUpkeep } from './event-log-upkeep.ts';
 import { FieldScans } from './field-scans.ts';
+import { FoldedUpdates } from './folded-updates.ts';
 import { Generations } from './generations.ts';
 import { OpenEvents } from './open-events.ts';
 import { Reprocess } from './reprocess.ts';
@@ -33,4 +34,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-change-marks', class: ChangeMarks },
   { name: '2026-11-event-log-upkeep', class: EventLogUpkeep },
   { name: '2026-11-open-events', class: OpenEvents },
+  { name: '2026-11-folded-updates', class: FoldedUpdates },
 ];
