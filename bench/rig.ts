@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
+import { buildPrograms, program } from '@understudy/harness/programs';
 import { until } from '@understudy/harness/until';
 import { advancePolled } from '@understudy/store/watermark';
 import pg from 'pg';
@@ -31,15 +32,12 @@ export interface Service {
 async function startService(
   name: string,
   env: NodeJS.ProcessEnv,
-  options: { readonly url: string; readonly readyPath: string; readonly nodeFlags?: readonly string[] },
+  options: { readonly url: string; readonly readyPath: string; readonly programs?: string },
 ): Promise<Service> {
   const logFile = join(tmpdir(), `understudy-bench-${process.pid}-${name}.log`);
   const log = await open(logFile, 'w');
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [...(options.nodeFlags ?? []), `services/${name}/main.ts`],
-    { cwd: ROOT, env, stdio: ['ignore', log.fd, log.fd] },
-  );
+  const [command, ...words] = program(`services/${name}`, options.programs);
+  const child: ChildProcess = spawn(command, words, { cwd: ROOT, env, stdio: ['ignore', log.fd, log.fd] });
   const stop = async (): Promise<void> => {
     if (child.exitCode === null && child.signalCode === null) {
       const ended = once(child, 'exit');
@@ -90,21 +88,22 @@ export interface Studios {
   readonly replicaUrl: string;
   readonly plainUrl: string;
   readonly siteUrl: string;
-  /** Starts a real reader over the replica. */
-  startReader(env?: Readonly<Record<string, string>>, nodeFlags?: readonly string[]): Promise<Service>;
+  /** Starts a real reader over the replica: the bundled program, as it is deployed. */
+  startReader(env?: Readonly<Record<string, string>>): Promise<Service>;
   /** Starts the bare server over the plain tables. */
   startBare(): Promise<{ readonly url: string; readonly pid: number; stop(): Promise<void> }>;
   stop(): Promise<void>;
 }
 
-/** As the reader is started where it is deployed. */
-const READER_FLAGS = ['--max-semi-space-size=4', '--max-old-space-size=1024'];
+/** As in deploy/systemd. */
+const READER_OPTIONS = '--max-semi-space-size=4 --max-old-space-size=1024';
 
 export const SCHEMA_FILE = `${ROOT}schema/default.yaml`;
 
 /** Fills both databases with a studio `times` as large as the standard one. */
 export async function openStudios(times: number): Promise<Studios> {
   const studio = studioOf(times);
+  const programs = await buildPrograms();
   const site = await startSite();
   const databases = await startDatabases();
   const replicaUrl = await databases.create('replica');
@@ -127,12 +126,13 @@ export async function openStudios(times: number): Promise<Studios> {
     replicaUrl,
     plainUrl,
     siteUrl: site.url,
-    startReader: async (env = {}, nodeFlags = READER_FLAGS) => {
+    startReader: async (env = {}) => {
       const port = await freePort();
       return startService(
         'api-reader',
         {
           ...process.env,
+          NODE_OPTIONS: READER_OPTIONS,
           DATABASE_URL: replicaUrl,
           UNDERSTUDY_SITE_URL: site.url,
           UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
@@ -142,7 +142,7 @@ export async function openStudios(times: number): Promise<Studios> {
           UNDERSTUDY_AUDIT_SHADOW_SHARE: '0',
           ...env,
         },
-        { url: `http://127.0.0.1:${port}`, readyPath: '/readyz', nodeFlags },
+        { url: `http://127.0.0.1:${port}`, readyPath: '/readyz', programs: programs.folder },
       );
     },
     startBare: async () => {
@@ -157,6 +157,7 @@ export async function openStudios(times: number): Promise<Studios> {
       await close();
       await site.stop();
       await databases.stop();
+      await programs.remove();
     },
   };
 }

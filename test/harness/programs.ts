@@ -16,9 +16,12 @@ export const PROGRAMS_VARIABLE = 'TEST_PROGRAMS';
 /**
  * The words that start a service or the command with this Node.
  * @param folder its place from the root: `services/applier`.
+ * @param deployed folder of the programs as they are deployed; undefined: it runs from the sources.
  */
-export function program(folder: string): readonly [string, ...string[]] {
-  const deployed = process.env[PROGRAMS_VARIABLE];
+export function program(
+  folder: string,
+  deployed: string | undefined = process.env[PROGRAMS_VARIABLE],
+): readonly [string, ...string[]] {
   if (deployed === undefined) return [process.execPath, `${folder}/main.ts`];
   // Compiled code is kept beside them and goes with them.
   const cache = `NODE_COMPILE_CACHE=${join(deployed, 'cache')}`;
