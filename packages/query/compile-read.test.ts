@@ -180,3 +180,11 @@ test('empty groups match everything, also under or; duplicates and absent fields
   assert.equal(compiled.sql.match(/"code":/g)?.length, 1);
   assert.ok(!compiled.sql.includes('gone'));
 });
+
+test('of the rows of a page no more is read than what is wanted of them', () => {
+  const wanted = ['code', 'parent', 'shots', 'parent.Shot.sg_cut_in', 'gone', 'id'];
+  const compiled = compileRead(read(all(), { return_fields: wanted }), context);
+  assert.ok('sql' in compiled);
+  const columns = /from \(\s*select (.*?) from site\."shot"/.exec(compiled.sql)?.[1];
+  assert.equal(columns, 't1.id, t1."code", t1."parent__type", t1."parent__id"');
+});

@@ -61,10 +61,11 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
     read['return_paging_info'] === true ? `select count(*)::text as entity_count ${from}` : null;
   // Which rows first, then their JSON: what a row costs is paid for a page, never for all that match. One row for each
   // entity: put together in PostgreSQL, a page of 500 takes twice as long (16 ms of it instead of 9).
-  const { json, joins, alias } = cachedRowJson(context, type, fields, pageSize >= MANY_ROWS);
+  // Only the columns that are wanted: with all of a row, of which most are then null, a read of one row takes half as long again.
+  const { json, joins, alias, columns } = cachedRowJson(context, type, fields, pageSize >= MANY_ROWS);
   const offset = page === 1 ? '' : `offset ${scope.parameters.add((page - 1) * pageSize, 'bigint')}`;
   const sql = `select ${json} as entity from (
-      select ${root.alias}.* ${from} order by ${order} limit ${pageSize + 1} ${offset}) ${alias}${joins}`;
+      select ${columns.map((column) => `${root.alias}.${column}`).join(', ')} ${from} order by ${order} limit ${pageSize + 1} ${offset}) ${alias}${joins}`;
   const name = nameOf(sql);
   const params = scope.parameters.values;
   return {

@@ -22,9 +22,11 @@ export function fieldJson(source: Source, located: Located): string {
       // since all names are hashed for a page of them.
       return `coalesce((${linkJson(alias, located.typeColumn, located.idColumn)}), 'null')`;
     case 'links':
-      return `coalesce((select '[' || string_agg(${LINK_JSON}, ',' order by l.target_id, l.target_type collate "C") || ']'
-        from ${located.table} l join understudy.link_target lt on lt.entity_type = l.target_type and lt.entity_id = l.target_id
-        where l.entity_id = ${alias}.id and not l._removed and lt.active), '[]')`;
+      // `offset 0` keeps it a lookup for each link: joined otherwise, names are read from the first of their type on, up to
+      // that which is linked.
+      return `coalesce((select '[' || string_agg(lt.json, ',' order by l.target_id, l.target_type collate "C") || ']'
+        from ${located.table} l join lateral (${linkJson('l', 'target_type', 'target_id')} offset 0) lt on true
+        where l.entity_id = ${alias}.id and not l._removed), '[]')`;
     case 'none':
       throw new NotCompiled('field not kept', `${source.type.name}.${located.field.name}`);
   }
@@ -60,6 +62,8 @@ export interface RowSql {
   readonly json: string;
   /** What has to be joined to the row for it; empty or with a space before it. */
   readonly joins: string;
+  /** Columns of the row that it is made of, as in SQL. */
+  readonly columns: readonly string[];
 }
 
 /** Joined links beyond these are looked up for each row: planning joins takes time, and longer with each of them. */
@@ -105,7 +109,18 @@ export function rowJson(scope: Scope, fields: readonly string[], forMany: boolea
   const start = `'{"type":${JSON.stringify(root.type.name)},"id":' || ${root.alias}.id`;
   const joins = new LinkJoins(forMany ? JOINED_MAX : 0);
   const json = [start, ...keys(scope, root, wanted, joins).map((key) => key.sql), `'}'`].join(' || ');
-  return { json, joins: joins.sql };
+  return { json, joins: joins.sql, columns: [...columnsOf(scope, wanted)] };
+}
+
+/** Columns of the root that what is wanted of it is made of. */
+function columnsOf(scope: Scope, wanted: Wanted): ReadonlySet<string> {
+  const columns = new Set(['id']);
+  for (const step of wanted.items.keys()) {
+    const located = scope.field(scope.root, step.split('.', 1)[0] ?? '');
+    if (located.kind === 'column') columns.add(located.column);
+    else if (located.kind === 'link') columns.add(located.typeColumn).add(located.idColumn);
+  }
+  return columns;
 }
 
 function want(root: Wanted, path: string): void {
