@@ -34,7 +34,7 @@ const NEW_FIELDS = ['assets', 'description', 'sg_cut_in', 'sg_sequence'];
 const PAGE = 10;
 /** Within the chunk, above every shot of the site. */
 const NO_SHOT = 999;
-const PLAN = { chunkSize: 1_000, intervalMs: 3_600_000, overlapMs: 0 };
+const PLAN = { chunkSize: 1_000, intervalMs: 3_600_000, overlapMs: 0, wholeIntervalMs: 3_600_000 };
 
 interface Read {
   readonly type: string;

@@ -29,7 +29,12 @@ describe('silent writes', () => {
   /** What is due, as scanners and appliers do it. */
   async function scan(): Promise<void> {
     const replica = await api.replica.renew();
-    const planned = await planDue(replica, { chunkSize: 10_000, intervalMs: 0, overlapMs: 2_000 });
+    const planned = await planDue(replica, {
+      chunkSize: 10_000,
+      intervalMs: 0,
+      overlapMs: 2_000,
+      wholeIntervalMs: 0,
+    });
     assert.deepEqual(planned, ['interval']);
     for (const { id } of await openChunks(replica.db.pool, 1_000)) {
       const chunk = await claimChunk(replica.db.pool, id, 60_000);

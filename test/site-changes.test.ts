@@ -62,7 +62,12 @@ describe('changes of the site’s schema', () => {
   async function scan(): Promise<void> {
     await advance();
     const replica = await api.replica.renew();
-    await planDue(replica, { chunkSize: 10_000, intervalMs: 3_600_000, overlapMs: 0 });
+    await planDue(replica, {
+      chunkSize: 10_000,
+      intervalMs: 3_600_000,
+      overlapMs: 0,
+      wholeIntervalMs: 3_600_000,
+    });
     for (const { id } of await openChunks(db.pool, 1_000)) {
       const chunk = await claimChunk(db.pool, id, 60_000);
       if (chunk !== null) await scanChunk(replica, chunk, { pageSize: 500, onPage: async () => {} });

@@ -154,6 +154,17 @@ export async function lastScanAt(q: Queryable, kind: ScanKind): Promise<Date | n
   return rows[0]?.at ?? null;
 }
 
+/** When the newest finished scan began that read all rows of a type that has no time of its last change, by type. */
+export async function wholeReadAt(q: Queryable): Promise<ReadonlyMap<string, Date>> {
+  const { rows } = await q.query<{ entity_type: string; at: Date }>(
+    `select c.entity_type, max(s.created_at) as at
+     from understudy.scan s join understudy.scan_chunk c on c.scan_id = s.id
+     where s.kind in ('full', 'interval') and s.finished_at is not null and s.project_ids is null
+     group by 1`,
+  );
+  return new Map(rows.map((row) => [row.entity_type, row.at]));
+}
+
 /** Keeps a chunk for `ttlMs` more: its worker makes progress. */
 export async function extendChunk(q: Queryable, id: number, ttlMs: number): Promise<void> {
   await q.query(

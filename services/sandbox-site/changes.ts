@@ -48,6 +48,7 @@ export class Changes {
 
   /** Notes when an entity was changed and by whom, which makes no event (protocol §6.4). */
   touch(entity: StoredEntity): void {
+    if (this.data.field(entity.type, 'updated_at') === undefined) return;
     this.store(entity, 'updated_at', this.now);
     this.store(entity, 'updated_by', { type: this.actor.user.type, id: this.actor.user.id });
   }

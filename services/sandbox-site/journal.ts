@@ -12,6 +12,7 @@ import {
 import { createInterface } from 'node:readline';
 import type { Json } from '@understudy/domain/entity';
 import { compactJournal } from './compact-journal.ts';
+import type { Connection } from './connections.ts';
 import type { LoggedEvent } from './event-table.ts';
 import type { SandboxField, SandboxSchema, SandboxType } from './sandbox-schema.ts';
 import type { SiteData } from './site-data.ts';
@@ -32,6 +33,7 @@ interface StoredType {
   readonly fields: readonly SandboxField[];
   readonly identifier: string;
   readonly internal: boolean;
+  readonly connection: Connection | null;
   readonly trash: readonly string[];
 }
 
@@ -46,11 +48,11 @@ export interface JournalLimits {
 const LIMITS: JournalLimits = { compactBytes: 64_000_000, eventsKept: 200_000 };
 
 /** Raised when the same seed begins to give another studio: older journals then fit no more. */
-const SEED_VERSION = 1;
+const SEED_VERSION = 2;
 
 export function storedType(type: SandboxType): StoredType {
-  const { identifier, internal } = type;
-  return { fields: [...type.fields.values()], identifier, internal, trash: [...type.trash] };
+  const { identifier, internal, connection } = type;
+  return { fields: [...type.fields.values()], identifier, internal, connection, trash: [...type.trash] };
 }
 
 /** What a journal's changes begin from; written as its first line. */

@@ -4,6 +4,7 @@ import type { Json } from '@understudy/domain/entity';
 import { identifierField } from '@understudy/schema/display-name';
 import { parseSiteSchema } from '@understudy/schema/site-schema';
 import { parse } from 'yaml';
+import type { Connection } from './connections.ts';
 
 export interface SandboxField {
   readonly name: string;
@@ -33,6 +34,8 @@ export interface SandboxType {
   readonly identifier: string;
   /** Whether the schema calls leave it out, although it can be read. */
   readonly internal: boolean;
+  /** The list whose links its rows stand for; null for all but connection types. */
+  readonly connection: Connection | null;
   /** Names of deleted fields; they are never given again (protocol §5.8). */
   readonly trash: Set<string>;
 }
@@ -73,7 +76,7 @@ export function entityType(
   const identifier =
     [usual, 'code', 'name', 'title', 'display_name', 'filename'].find((candidate) => byName.has(candidate)) ??
     usual;
-  return { name, fields: byName, identifier, internal: false, trash: new Set(), ...more };
+  return { name, fields: byName, identifier, internal: false, connection: null, trash: new Set(), ...more };
 }
 
 /** `sg_status_list` → `Status List`. */
@@ -149,6 +152,19 @@ function parseDeclaredField(place: string, name: string, declared: unknown): San
   });
 }
 
+function parseConnection(
+  name: string,
+  declared: { readonly list: string; readonly from: string; readonly to: string } | undefined,
+): Connection | null {
+  if (declared === undefined) return null;
+  const [type, field] = declared.list.split('.');
+  if (type === undefined || field === undefined) throw new Error(`connections.${name}: no list`);
+  return { type, field, from: declared.from, to: declared.to };
+}
+
+/** What connection types have of these: a row says of itself neither when it was made nor when it was changed. */
+const EVEN_CONNECTIONS: ReadonlySet<string> = new Set(['id', 'cached_display_name']);
+
 /** Adds EventLogEntry, DisplayColumn and the fields of every type. */
 function complete(types: Map<string, SandboxType>): SandboxSchema {
   types.set(
@@ -156,8 +172,10 @@ function complete(types: Map<string, SandboxType>): SandboxSchema {
     entityType('DisplayColumn', DISPLAY_COLUMN, { identifier: 'name', internal: true }),
   );
   for (const type of types.values()) {
-    for (const standard of EVERY_TYPE)
+    for (const standard of EVERY_TYPE) {
+      if (type.connection !== null && !EVEN_CONNECTIONS.has(standard.name)) continue;
       if (!type.fields.has(standard.name)) type.fields.set(standard.name, standard);
+    }
   }
   const logged = types.get('EventLogEntry')?.fields.values() ?? [];
   types.set('EventLogEntry', entityType('EventLogEntry', [...logged, ...EVENT_LOG_ENTRY]));
@@ -170,6 +188,8 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
     types: Record<string, Record<string, unknown>>;
     /** Type → the field that its display names mirror, where it is not the usual one. */
     identifiers?: Record<string, string>;
+    /** Connection type → the list that it stands for, and its two links. */
+    connections?: Record<string, { readonly list: string; readonly from: string; readonly to: string }>;
   };
   const types = new Map<string, SandboxType>();
   for (const [name, fields] of Object.entries(document.types)) {
@@ -177,7 +197,13 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
       parseDeclaredField(`types.${name}.${key}`, key, declared),
     );
     const identifier = document.identifiers?.[name];
-    types.set(name, entityType(name, parsed, identifier === undefined ? {} : { identifier }));
+    types.set(
+      name,
+      entityType(name, parsed, {
+        connection: parseConnection(name, document.connections?.[name]),
+        ...(identifier === undefined ? {} : { identifier }),
+      }),
+    );
   }
   return complete(types);
 }

@@ -43,6 +43,9 @@ const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 
 /** Rule sets of the first people; the others are artists. */
 const PEOPLES_RULES = ['admin', 'artist', 'manager', 'vendor', 'client'];
 
+/** Versions that are looked at together. */
+const DAILIES = 5;
+
 /** From so many entities on a studio is very large. */
 const LARGE_SCALE = 400_000;
 
@@ -72,7 +75,8 @@ export function seedStudio(
       ['updated_at', at],
       ['updated_by', script],
     ];
-    const entity = data.add(type, ref.id, [...standard, ...known]);
+    const had = standard.filter(([name]) => data.field(type, name) !== undefined);
+    const entity = data.add(type, ref.id, [...had, ...known]);
     if (history !== null) tellHistory(data, history, entity, told);
     return ref;
   };
@@ -182,6 +186,7 @@ export function seedStudio(
         assets: some(assets, 3),
       });
       const shotRefs: Json[] = [];
+      const dailies: Json[] = [];
       for (let n = 0; n < 10; n += 1) {
         const shot = add('Shot', {
           code: `${n % 3 === 0 ? 'SH' : 'sh'}_${s + 1}0_${n + 1}0`,
@@ -217,6 +222,7 @@ export function seedStudio(
             client_approved: random() < 0.2,
           }),
         );
+        dailies.push(...versions.slice(0, 1));
         if (random() < 0.4) {
           add('Note', {
             subject: text(),
@@ -255,10 +261,18 @@ export function seedStudio(
       add('Playlist', {
         code: `Dailies ${s + 1}`,
         project,
-        versions: [],
+        versions: dailies.slice(0, DAILIES),
         locked: random() < 0.5,
         sg_date_and_time: null,
       });
+    }
+  }
+  for (const { name, connection } of data.schema.values()) {
+    if (connection === null) continue;
+    for (const owner of [...data.all(connection.type)]) {
+      const list = owner.stored(connection.field);
+      for (const target of Array.isArray(list) ? list : [])
+        add(name, { [connection.from]: { type: owner.type, id: owner.id }, [connection.to]: target });
     }
   }
   // Last and without a throw of the dice: a studio of the same seed stays what it was but for them.

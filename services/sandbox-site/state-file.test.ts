@@ -117,7 +117,7 @@ test('a journal is written anew when it has grown, while writes go on, and gives
   // again, until the next time.
   await until('the journal is short', async () => {
     await site.update('Shot', shot.id, { description: 'one more change' });
-    return (await stat(path)).size < 300_000;
+    return (await stat(path)).size < 400_000;
   });
   const events = await newestEvents(site);
   const last = await everything(site);

@@ -4,6 +4,7 @@ import { type EntityRef, isEntityRef, type Json, refKey } from '@understudy/doma
 import { tellOtherSide } from './back-reference.ts';
 import type { Caller, Site } from './caller.ts';
 import { Changes } from './changes.ts';
+import { connectionType, linkOfRow, rowsOfLink } from './connections.ts';
 import type { StoredEntity } from './entity-table.ts';
 import { acceptValue } from './field-input.ts';
 import { acceptLink } from './media/file-links.ts';
@@ -41,9 +42,12 @@ export class WriteTransaction {
   create(type: string, values: ReadonlyMap<string, Json>): StoredEntity {
     const entity = this.#data.add(type, this.#data.allocateId(type), []);
     this.#changes.onRollback(() => this.#data.remove(entity));
-    const created = new Map<string, Json>([
+    const standard: readonly [string, Json][] = [
       ['created_at', this.#changes.now],
       ['created_by', this.#changes.actor.user as unknown as Json],
+    ];
+    const created = new Map<string, Json>([
+      ...standard.filter(([name]) => this.#data.field(type, name) !== undefined),
       ...this.#defaults(type),
       ...values,
     ]);
@@ -54,6 +58,7 @@ export class WriteTransaction {
     for (const [name, value] of created) this.setField(entity, name, value, 'set', true);
     this.#changes.touch(entity);
     this.#tasksFromTemplate(entity);
+    this.#followRow(entity, 'add');
     return entity;
   }
 
@@ -76,6 +81,9 @@ export class WriteTransaction {
     if (!inCreate && (name === 'created_at' || name === 'created_by')) {
       throw badData(`API update() ${entity.type}.${name} is editable on create only.`);
     }
+    const connection = this.#data.schema.get(entity.type)?.connection ?? null;
+    if (!inCreate && (name === connection?.from || name === connection?.to))
+      throw badData(`API update() ${entity.type}.${name} is editable on create only.`);
     if (isPerUser(name)) {
       this.#setOwn(entity, field, acceptValue(this.#data, entity.type, field, value));
       return;
@@ -148,12 +156,16 @@ export class WriteTransaction {
 
   /** @returns whether it was alive. */
   retire(entity: StoredEntity): boolean {
-    return retire(this.#changes, entity);
+    const wasAlive = retire(this.#changes, entity);
+    if (wasAlive) this.#followRow(entity, 'remove');
+    return wasAlive;
   }
 
   /** @returns whether it was retired. */
   revive(entity: StoredEntity): boolean {
-    return revive(this.#changes, entity);
+    const wasRetired = revive(this.#changes, entity);
+    if (wasRetired) this.#followRow(entity, 'add');
+    return wasRetired;
   }
 
   #setValue(entity: StoredEntity, field: SandboxField, value: Json, inCreate: boolean): void {
@@ -213,6 +225,41 @@ export class WriteTransaction {
     });
     this.#tellOtherSides(entity, field, added, 'added', eventId);
     this.#tellOtherSides(entity, field, removed, 'removed', eventId);
+    this.#followList(entity, field, added, removed);
+  }
+
+  /** Rows of a connection type come and go with the links that they stand for… */
+  #followList(
+    entity: StoredEntity,
+    field: SandboxField,
+    added: readonly EntityRef[],
+    removed: readonly EntityRef[],
+  ): void {
+    const type = connectionType(this.#data.schema, entity.type, field.name);
+    if (type === null) return;
+    const { from, to } = type.connection;
+    const owner = { type: entity.type, id: entity.id };
+    for (const { type: targetType, id } of added) {
+      const target = { type: targetType, id };
+      if (rowsOfLink(this.#data, type, owner, target).length > 0) continue;
+      this.create(
+        type.name,
+        new Map([
+          [from, owner],
+          [to, target],
+        ]),
+      );
+    }
+    for (const target of removed)
+      for (const row of rowsOfLink(this.#data, type, owner, target)) retire(this.#changes, row);
+  }
+
+  /** …and the links with the rows. */
+  #followRow(row: StoredEntity, mode: 'add' | 'remove'): void {
+    const link = linkOfRow(this.#data, row);
+    if (link === null) return;
+    this.#setLinks(link.owner, link.field, [link.target], mode, false);
+    this.#changes.touch(link.owner);
   }
 
   #tellOtherSides(

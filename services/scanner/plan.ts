@@ -2,7 +2,7 @@ import { unservedFields } from '@understudy/pipeline/advance-generation';
 import { planFieldScan, planFullScan, planTimeScan } from '@understudy/pipeline/plan-scan';
 import type { Replica } from '@understudy/pipeline/replica';
 import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
-import { hasOpenScan, lastScanAt, type ScanKind } from '@understudy/store/scans';
+import { hasOpenScan, lastScanAt, type ScanKind, wholeReadAt } from '@understudy/store/scans';
 import { readWatermark } from '@understudy/store/watermark';
 
 const REASON = 'what had not been scanned';
@@ -11,6 +11,8 @@ export interface PlanOptions {
   readonly chunkSize: number;
   readonly intervalMs: number;
   readonly overlapMs: number;
+  /** How often types that have no `updated_at` take part in interval scans, which then read all of their rows. */
+  readonly wholeIntervalMs: number;
 }
 
 /**
@@ -32,9 +34,22 @@ export async function planDue(replica: Replica, options: PlanOptions): Promise<r
   const last = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
   if (last !== null && Date.now() - last.getTime() < options.intervalMs) return [];
   const since = new Date((last ?? new Date(Date.now() - options.intervalMs)).getTime() - options.overlapMs);
-  const all = [...replica.schema.types.keys()];
-  await planTimeScan(replica, { kind: 'interval', types: all, since, reason: 'interval' });
+  const due = await dueTypes(replica, options.wholeIntervalMs);
+  if (due.length === 0) return [];
+  await planTimeScan(replica, { kind: 'interval', types: due, since, reason: 'interval' });
   return ['interval'];
+}
+
+/**
+ * Types for an interval scan. Of those that say when a row was changed, only what was changed is read; connection types
+ * and the like do not say it, and may have millions of rows.
+ */
+async function dueTypes(replica: Replica, wholeIntervalMs: number): Promise<readonly string[]> {
+  const readAt = await wholeReadAt(replica.db.pool);
+  return [...replica.schema.types].flatMap(([type, { fields }]) => {
+    const at = readAt.get(type)?.getTime() ?? Number.NEGATIVE_INFINITY;
+    return fields.has('updated_at') || Date.now() - at >= wholeIntervalMs ? [type] : [];
+  });
 }
 
 /** What no scan under way will let be served: types whose rows are not all here, and fields of those whose rows are. */

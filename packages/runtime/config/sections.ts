@@ -109,6 +109,11 @@ export const SECTIONS = {
       { min: 0, max: 7 * DAY },
       'how far an interval scan reaches back over the last one',
     ),
+    wholeIntervalMs: integer(
+      DAY,
+      { min: 1_000, max: 7 * DAY },
+      'time between two interval scans that read all rows of the types that have no updated_at',
+    ),
     scanKeepMs: integer(7 * DAY, { min: MINUTE, max: 365 * DAY }, 'how long finished scans are kept'),
   },
   reprocessor: {
