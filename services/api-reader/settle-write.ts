@@ -2,6 +2,7 @@ import type { EntityRef } from '@understudy/domain/entity';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { and, leaf } from '@understudy/site-client/filters';
+import { changedConnectionRows } from './connection-rows.ts';
 import type { RefreshDebt, Written } from './refresh-debt.ts';
 import { sideEffects } from './side-effects.ts';
 import type { WriteRequest } from './write-requests.ts';
@@ -75,15 +76,21 @@ export function beginSettling(
     return [];
   });
   return async (subjects, outcome) => {
+    const notKnown =
+      (what: string) =>
+      (error: unknown): readonly EntityRef[] => {
+        log.warn({ err: error, requestId }, `the ${what} of a write are not known`);
+        return [];
+      };
     const made =
       outcome !== 'done'
         ? []
-        : await templateTasks(replica, requests, subjects).catch((error: unknown) => {
-            log.warn({ err: error, requestId }, 'the tasks of a template are not known');
-            return [];
-          });
+        : await Promise.all([
+            templateTasks(replica, requests, subjects).catch(notKnown('tasks of a template')),
+            changedConnectionRows(replica, requests, subjects).catch(notKnown('connection rows')),
+          ]);
     const revived = outcome === 'nothing-to-do' ? [] : revivedBy(requests);
-    const changed = [...subjects, ...revived, ...(await affected), ...made];
+    const changed = [...subjects, ...revived, ...(await affected), ...made.flat()];
     await debt.settle(
       replica,
       changed.filter((ref) => replica.schema.types.has(ref.type)),

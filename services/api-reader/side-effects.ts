@@ -2,6 +2,7 @@ import type { EntityRef } from '@understudy/domain/entity';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { Queryable } from '@understudy/store/database';
 import { entityTable, type FieldStorage } from '@understudy/store/entity-tables';
+import { isConnectionType } from './connection-rows.ts';
 import type { WriteRequest } from './write-requests.ts';
 
 /** Entities that go and come back with another, by the field that links to it (protocol §3.4, §5.3). */
@@ -24,7 +25,7 @@ function mayMirror(schema: CachedSchema, writtenType: string, target: EntityRef)
   const cached = schema.types.get(target.type);
   if (cached === undefined) return false;
   // Rows of connection types are what links of other types are made of.
-  if (!schema.types.has(writtenType) || writtenType.endsWith('Connection')) return true;
+  if (!schema.types.has(writtenType) || isConnectionType(writtenType)) return true;
   for (const { kind, field } of entityTable(cached).fields.values()) {
     if (kind !== 'link' && kind !== 'links') continue;
     if (field.validTypes.length === 0 || field.validTypes.includes(writtenType)) return true;
@@ -129,9 +130,11 @@ export async function sideEffects(
     affected.push(...request.links.filter((ref) => mayMirror(schema, request.type, ref)));
   }
   for (const { kind, type, ids, fields } of grouped(requests)) {
-    // What is revived has all its links back; the links of what is retired are hidden with it.
-    const linkFields = kind === 'revive' ? new Set(schema.types.get(type)?.fields.keys() ?? []) : fields;
-    if (kind === 'update' || kind === 'revive') {
+    // What is revived has all its links back; the links of what is retired are hidden with it, but for those that a row
+    // of a connection type stands for: they are gone.
+    const isOfAll = kind === 'revive' || (kind === 'delete' && isConnectionType(type));
+    const linkFields = isOfAll ? new Set(schema.types.get(type)?.fields.keys() ?? []) : fields;
+    if (kind === 'update' || isOfAll) {
       const held = await linksHeld(database, schema, type, [...ids], linkFields);
       affected.push(...held.filter((ref) => mayMirror(schema, type, ref)));
     }

@@ -110,7 +110,7 @@ export const SECTIONS = {
       'how far an interval scan reaches back over the last one',
     ),
     wholeIntervalMs: integer(
-      DAY,
+      HOUR,
       { min: 1_000, max: 7 * DAY },
       'time between two interval scans that read all rows of the types that have no updated_at',
     ),
