@@ -1,7 +1,7 @@
 import { type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 import type { Config } from './config/sections.ts';
-import { collectLines } from './log-lines.ts';
+import { collectLines, type Sink } from './log-lines.ts';
 
 export type { Logger } from 'pino';
 
@@ -17,7 +17,7 @@ const SECRET_PATHS = [
 
 /** How long a line of a buffered log may wait. */
 const FLUSH_MS = 200;
-const BUFFER_LENGTH = 65_536;
+const BUFFER_BYTES = 65_536;
 const STDOUT = 1;
 
 /**
@@ -48,6 +48,7 @@ export function createLogger(
     );
   }
   if (!buffered) return pino(options, pino.destination({ sync: true }));
-  const sink = pino.destination({ fd: STDOUT, sync: false });
-  return pino(options, collectLines(sink, { fd: STDOUT, lengthMax: BUFFER_LENGTH, flushMs: FLUSH_MS }));
+  // pino's types know of text alone.
+  const sink = pino.destination({ fd: STDOUT, sync: false, contentMode: 'buffer' }) as unknown as Sink;
+  return pino(options, collectLines(sink, { fd: STDOUT, bytesMax: BUFFER_BYTES, flushMs: FLUSH_MS }));
 }
