@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { compileFilter } from './filters/compile-filter.ts';
 import { NotCompiled, type PassThrough } from './pass-through.ts';
-import { cachedRowJson } from './row-json-cache.ts';
+import { type AliasedRowSql, cachedRowJson } from './row-json-cache.ts';
 import { type QueryContext, Scope } from './scope.ts';
 import { compileSorts } from './sorts.ts';
 import { NOW } from './sql.ts';
@@ -59,14 +59,13 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
   const from = `from ${root.table.sqlName} ${root.alias} ${scope.joins} where ${where}`;
   const countSql =
     read['return_paging_info'] === true ? `select count(*)::text as entity_count ${from}` : null;
-  // Which rows first, then their JSON: what a row costs is paid for a page, never for all that match. One row for each
-  // entity: put together in PostgreSQL, a page of 500 takes twice as long (16 ms of it instead of 9).
-  // Only the columns that are wanted: with all of a row, of which most are then null, a read of one row takes half as long again.
-  const { json, joins, alias, columns } = cachedRowJson(context, type, fields, pageSize >= MANY_ROWS);
+  const row = cachedRowJson(context, type, fields, pageSize >= MANY_ROWS);
   const offset = page === 1 ? '' : `offset ${scope.parameters.add((page - 1) * pageSize, 'bigint')}`;
-  const sql = `select ${json} as entity from (
-      select ${columns.map((column) => `${root.alias}.${column}`).join(', ')} ${from} order by ${order} limit ${pageSize + 1} ${offset}) ${alias}${joins}`;
-  const name = nameOf(sql);
+  const { sql, name } = statementOf(
+    row,
+    root.alias,
+    `${from} order by ${order} limit ${pageSize + 1} ${offset}`,
+  );
   const params = scope.parameters.values;
   return {
     sql,
@@ -80,25 +79,39 @@ function compile(payload: unknown, context: QueryContext): CompiledRead {
   };
 }
 
-/** Names of statements that are remembered; as many as connections keep prepared, and more. */
-const NAMES_MAX = 2_000;
-const names = new Map<string, string>();
+/** The text of a statement and the name under which it may be prepared. */
+type Statement = Pick<CompiledRead, 'sql' | 'name'>;
+
+/** Statements that are remembered; as many as connections keep prepared, and more. */
+const STATEMENTS_MAX = 2_000;
+const statements = new Map<string, Statement>();
 /**
  * Longer statements are not prepared: connections keep a thousand of them, and the plan of a filter with hundreds of
  * conditions takes a megabyte. Most reads have less than half of this.
  */
 export const PREPARED_LENGTH_MAX = 30_000;
 
-/** Remembered, since reads of one shape have the same text: it is quicker looked up than hashed. */
-function nameOf(sql: string): string {
-  if (sql.length > PREPARED_LENGTH_MAX) return '';
-  const known = names.get(sql);
+/**
+ * The statement that gives the JSON of a page's rows. Remembered, since reads of one shape have the same text: looked up by
+ * the short part of it that is made for each read, it need neither be put together nor hashed.
+ * @param page from where, which rows, in which order.
+ */
+function statementOf(row: AliasedRowSql, rootAlias: string, page: string): Statement {
+  const key = `${row.key} ${page}`;
+  const known = statements.get(key);
   if (known !== undefined) return known;
-  const name = `read_${hash('sha1', sql, 'hex').slice(0, 20)}`;
-  const oldest = names.keys().next();
-  if (names.size >= NAMES_MAX && oldest.done !== true) names.delete(oldest.value);
-  names.set(sql, name);
-  return name;
+  // Which rows first, then their JSON: what a row costs is paid for a page, never for all that match. One row for each
+  // entity: put together in PostgreSQL, a page of 500 takes twice as long (16 ms of it instead of 9). Only the columns that
+  // are wanted: with all of a row, of which most are then null, a read of one row takes half as long again.
+  const columns = row.columns.map((column) => `${rootAlias}.${column}`).join(', ');
+  const sql = `select ${row.json} as entity from (
+      select ${columns} ${page}) ${row.alias}${row.joins}`;
+  if (sql.length > PREPARED_LENGTH_MAX) return { sql, name: '' };
+  const made = { sql, name: `read_${hash('sha1', sql, 'hex').slice(0, 20)}` };
+  const oldest = statements.keys().next();
+  if (statements.size >= STATEMENTS_MAX && oldest.done !== true) statements.delete(oldest.value);
+  statements.set(key, made);
+  return made;
 }
 
 /**

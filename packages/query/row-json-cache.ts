@@ -5,6 +5,8 @@ import { type QueryContext, Scope } from './scope.ts';
 /** The part of a statement that makes the JSON of a row, and the alias under which it expects the row. */
 export interface AliasedRowSql extends RowSql {
   readonly alias: string;
+  /** No two have the same: short, where the SQL is long. */
+  readonly key: number;
 }
 
 /** Combinations of fields that are remembered of one schema; more than all tools of a studio ask for. */
@@ -12,6 +14,7 @@ const KNOWN_MAX = 2_000;
 /** Aliases of it begin here, so that they differ from those of any filter. */
 const FIRST_ALIAS = 1_000;
 
+let lastKey = 0;
 const known = new WeakMap<CachedSchema, WeakMap<ReadonlySet<string>, Map<string, AliasedRowSql>>>();
 
 /**
@@ -35,7 +38,8 @@ export function cachedRowJson(
   const remembered = ofTypes.get(key);
   if (remembered !== undefined) return remembered;
   const scope = new Scope(context, type, undefined, { nextAlias: FIRST_ALIAS, subqueries: 0 });
-  const made = { ...rowJson(scope, fields, forMany), alias: scope.root.alias };
+  lastKey += 1;
+  const made = { ...rowJson(scope, fields, forMany), alias: scope.root.alias, key: lastKey };
   if (scope.parameters.values.length > 0) throw new Error('the JSON of a row holds a value');
   const oldest = ofTypes.keys().next();
   if (ofTypes.size >= KNOWN_MAX && oldest.done !== true) ofTypes.delete(oldest.value);
