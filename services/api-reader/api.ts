@@ -7,7 +7,7 @@ import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { badEnvelope, bodyTooLarge } from './errors.ts';
 import { failureFrom } from './failure.ts';
-import type { HotReads } from './hot-reads.ts';
+import type { HotRead, HotReads } from './hot-reads.ts';
 import { HttpCall } from './http-call.ts';
 import { type Identity, identityOf } from './identity.ts';
 import type { ReaderMetrics } from './metrics.ts';
@@ -163,7 +163,8 @@ class Exchange {
 
   /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
   async answer(body: Buffer): Promise<void> {
-    if (this.#elsewhere === null && (await this.#answerHot(body))) return;
+    const hot = this.#elsewhere === null ? this.#parts.hotReads.find(body) : null;
+    if (hot !== null && (await this.#answerHot(hot, body))) return;
     let answer: Answer;
     try {
       const envelope = parseEnvelope(body);
@@ -180,10 +181,7 @@ class Exchange {
   }
 
   /** @returns false for what has to be taken apart; nothing has been sent then. */
-  async #answerHot(body: Buffer): Promise<boolean> {
-    const { hotReads, offerShadow } = this.#parts;
-    const hot = hotReads.find(body);
-    if (hot === null) return false;
+  async #answerHot(hot: HotRead, body: Buffer): Promise<boolean> {
     let text: string | Buffer;
     try {
       text = await hot.text();
@@ -194,7 +192,7 @@ class Exchange {
     this.#summary = hot.summary;
     const answer = jsonAnswer('replica', null, text);
     this.#give(answer);
-    offerShadow(() => this.#call(parseEnvelope(body), hot.summary.identity, body), answer);
+    this.#parts.offerShadow(() => this.#call(parseEnvelope(body), hot.summary.identity, body), answer);
     return true;
   }
 

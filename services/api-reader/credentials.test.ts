@@ -53,9 +53,9 @@ test('a credential is asked about ahead of time, and a revoked one stops within 
   state.clockMs = 31_000;
   assert.deepEqual(await credentials.check(SCRIPT), { answer: 'local' });
   assert.equal(state.asked, 2);
-  await assert.rejects(credentials.check(SCRIPT), REFUSED);
+  await assert.rejects(async () => credentials.check(SCRIPT), REFUSED);
   state.clockMs = 61_000;
-  await assert.rejects(credentials.check(SCRIPT), REFUSED);
+  await assert.rejects(async () => credentials.check(SCRIPT), REFUSED);
 });
 
 test('one that nobody used for longer than the time is asked about first', async () => {
@@ -65,7 +65,7 @@ test('one that nobody used for longer than the time is asked about first', async
   state.answer = async () => {
     throw REFUSED;
   };
-  await assert.rejects(credentials.check(SCRIPT), REFUSED);
+  await assert.rejects(async () => credentials.check(SCRIPT), REFUSED);
 });
 
 test('while the site is away, what it accepted is believed for the grace and no longer', async () => {
@@ -79,9 +79,9 @@ test('while the site is away, what it accepted is believed for the grace and no 
   assert.deepEqual(await credentials.check(SCRIPT), { answer: 'local' });
   assert.deepEqual(await credentials.check(SCRIPT), { answer: 'local' });
   assert.equal(state.asked, 2, 'known to be away, it is not asked each time');
-  await assert.rejects(credentials.check({ ...SCRIPT, script_key: 'new' }), AWAY);
+  await assert.rejects(async () => credentials.check({ ...SCRIPT, script_key: 'new' }), AWAY);
   state.clockMs = 3_600_000;
-  await assert.rejects(credentials.check(SCRIPT), AWAY);
+  await assert.rejects(async () => credentials.check(SCRIPT), AWAY);
 });
 
 test('a refused credential has no grace', async () => {
@@ -90,12 +90,12 @@ test('a refused credential has no grace', async () => {
   state.answer = async () => {
     throw REFUSED;
   };
-  await assert.rejects(credentials.check(SCRIPT), REFUSED);
+  await assert.rejects(async () => credentials.check(SCRIPT), REFUSED);
   reach.failed();
   state.answer = async () => {
     throw AWAY;
   };
-  await assert.rejects(credentials.check(SCRIPT), AWAY);
+  await assert.rejects(async () => credentials.check(SCRIPT), AWAY);
 });
 
 test('forgotten ones are asked about again', async () => {

@@ -21,9 +21,11 @@ export interface Credentials {
    * Takes the auth object of a request (protocol §1.2) and says whether it may be answered from the replica. The site is
    * asked when it was not within the last `ttlMs`; while it is away, a credential that it accepted within `graceMs`
    * is believed.
-   * @throws AuthenticationFault with the site's own words, SiteUnavailable for one that cannot be checked.
+   * @param identity whom the auth object names.
+   * @returns at once what is known; most callers have been seen before, and waiting for nothing takes time as well. Else a
+   *   promise, which fails with AuthenticationFault in the site's own words, or SiteUnavailable for one that cannot be checked.
    */
-  check(auth: AuthObject | null): Promise<Verdict>;
+  check(auth: AuthObject | null, identity?: Identity): Verdict | Promise<Verdict>;
   /** @returns what a credential is remembered by: a keyed hash; null for one that is the site's to judge. */
   keyOf(auth: AuthObject): string | null;
   /** Whether one that is remembered may be answered from the replica, and need not be asked about now. */
@@ -72,10 +74,14 @@ export function createCredentials(options: CredentialOptions): Credentials {
 
   /** @returns null for an auth object with parts that are no plain values: those are the site's to judge. */
   const hashOf = (auth: AuthObject): string | null => {
-    const parts = Object.entries(auth).filter(([name]) => !NO_PART_OF_IDENTITY.has(name));
-    if (parts.some(([, value]) => typeof value === 'object' && value !== null)) return null;
-    parts.sort(([a], [b]) => (a < b ? -1 : 1));
-    return digest('sha256', hashKey + JSON.stringify(parts), 'base64');
+    let text = hashKey;
+    for (const name of Object.keys(auth).sort()) {
+      const value = auth[name];
+      if (NO_PART_OF_IDENTITY.has(name)) continue;
+      if (typeof value === 'object' && value !== null) return null;
+      text += `${JSON.stringify(name)}:${JSON.stringify(value)},`;
+    }
+    return digest('sha256', text, 'base64');
   };
 
   const remember = (hash: string, verdict: Verdict, askedAt: number): void => {
@@ -110,8 +116,7 @@ export function createCredentials(options: CredentialOptions): Credentials {
     return asked;
   };
 
-  const check = async (auth: AuthObject | null): Promise<Verdict> => {
-    const identity = identityOf(auth);
+  const check = (auth: AuthObject | null, identity = identityOf(auth)): Verdict | Promise<Verdict> => {
     if (auth === null || identity.kind === 'none') return { answer: 'site', reason: 'credentials' };
     if (!options.servesUsers) {
       if (identity.sudoAsLogin !== null) return { answer: 'site', reason: 'sudo' };
@@ -136,12 +141,10 @@ export function createCredentials(options: CredentialOptions): Credentials {
     }
     const isInGrace = before !== undefined && ageMs < graceMs;
     if (before !== undefined && isInGrace && reach.isAway) return before.verdict;
-    try {
-      return await ask(hash, auth, identity);
-    } catch (error) {
+    return ask(hash, auth, identity).catch((error: unknown) => {
       if (before !== undefined && isInGrace && error instanceof SiteUnavailable) return before.verdict;
       throw error;
-    }
+    });
   };
 
   return {

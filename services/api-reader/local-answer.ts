@@ -4,7 +4,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { ReadConnections } from '@understudy/store/read-connections';
 import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
-import type { Credentials } from './credentials.ts';
+import type { Credentials, Verdict } from './credentials.ts';
 import { ReaderError } from './errors.ts';
 import type { HotReads } from './hot-reads.ts';
 import type { KeptAnswers } from './kept-answers.ts';
@@ -45,13 +45,20 @@ export type PrepareLocally = (replica: Replica, state: ReplicaState) => RunLocal
  * away, a replica that is older than it should be still answers.
  * @throws AuthenticationFault for credentials that the site refuses, ReaderError when neither can answer.
  */
-export async function answerLocally(
+export function answerLocally(parts: LocalParts, call: ApiCall, prepare: PrepareLocally): Promise<Answer> {
+  const verdict = parts.credentials.check(call.envelope.auth, call.identity);
+  return verdict instanceof Promise
+    ? verdict.then((asked) => answerBy(asked, parts, call, prepare))
+    : answerBy(verdict, parts, call, prepare);
+}
+
+function answerBy(
+  verdict: Verdict,
   parts: LocalParts,
   call: ApiCall,
   prepare: PrepareLocally,
 ): Promise<Answer> {
   const { upstream } = parts;
-  const verdict = await parts.credentials.check(call.envelope.auth);
   if (verdict.answer === 'site') return passThrough(upstream, call, verdict.reason);
   const replica = parts.replica();
   const state = parts.watch.current();

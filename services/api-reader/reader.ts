@@ -170,11 +170,11 @@ export async function startReader(
     registry: metrics.registry,
     log,
   });
-  const shadowed: AnswerCall = async (call) => {
-    const answered = await answerRead(local, call);
-    shadows.offer(() => call, answered);
-    return answered;
-  };
+  const shadowed: AnswerCall = (call) =>
+    answerRead(local, call).then((answered) => {
+      shadows.offer(() => call, answered);
+      return answered;
+    });
 
   const writing = { upstream, credentials, debt, replica, log };
   const answer: AnswerCall = (call) => {
