@@ -1,4 +1,4 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { KeptAnswers } from './kept-answers.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 
@@ -49,8 +49,11 @@ interface Children {
 }
 
 /** What the reader tells Prometheus. Reasons are few words by design, so that they can be labels. */
-export function createMetrics(watch: ReplicaWatch, answers: Pick<KeptAnswers, 'given'>): ReaderMetrics {
-  const registry = new Registry();
+export function createMetrics(
+  registry: Registry,
+  watch: ReplicaWatch,
+  answers: Pick<KeptAnswers, 'given'>,
+): ReaderMetrics {
   collectDefaultMetrics({ register: registry });
   const calls = new Counter({
     name: 'understudy_reader_calls_total',

@@ -11,11 +11,13 @@ import { done } from '@understudy/runtime/control/target';
 import { beat, VERSION } from '@understudy/runtime/heartbeat';
 import type { Logger } from '@understudy/runtime/logging';
 import { loop, untilDone } from '@understudy/runtime/loop';
+import { countSiteRequests } from '@understudy/runtime/metrics/site-metrics';
 import { siteBudget } from '@understudy/runtime/site-budget';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { createSiteClient, isReadMethod } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
 import { openReadConnections } from '@understudy/store/read-connections';
+import { Registry } from 'prom-client';
 import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';
 import { askSite } from './ask-site.ts';
@@ -88,12 +90,14 @@ export async function startReader(
     timeoutMs: QUERY_TIMEOUT_MS,
   });
   const budget = siteBudget(config, SERVICE, log, SPARE_PLACES);
+  const registry = new Registry();
   const clientOptions = {
     url: config.site.url,
     credentials: { scriptName: config.site.scriptName, scriptKey: config.site.scriptKey },
     budget,
     timeoutMs: config.site.timeoutMs,
     userAgent: `understudy-${SERVICE}/${VERSION}`,
+    onRequest: countSiteRequests(registry),
   };
   const site = createSiteClient(clientOptions);
   const asker = createSiteClient({
@@ -162,7 +166,7 @@ export async function startReader(
   const local: LocalParts = { ...localParts, hotReads };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
-  const metrics = createMetrics(watch, answers);
+  const metrics = createMetrics(registry, watch, answers);
   const shadows = createShadowReads({
     share: config.audit.shadowShare,
     site: asker,

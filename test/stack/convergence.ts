@@ -295,6 +295,9 @@ export function convergenceTests(queue: QueueKind, stackOf: () => Stack): void {
     test('every metric that alerts and panels use is there', async () => {
       const names = ['event-poller', 'applier', 'scanner', 'retirement-reprocessor', 'api-reader'] as const;
       const texts = await Promise.all(names.map((name) => stack.metrics(name)));
+      // Whoever asks the site counts it.
+      const count = '# TYPE understudy_site_requests_total ';
+      for (const [place, text] of texts.entries()) assert.ok(text.includes(count), names[place]);
       // The dashboard is no part of this stack; a test of its own looks at its metrics.
       const ofDashboard = readFileSync('services/dashboard/status-metrics.ts', 'utf8');
       const used = ['deploy/prometheus/understudy.rules.yaml', 'deploy/grafana/understudy.json'].flatMap(
