@@ -165,16 +165,19 @@ function parseConnection(
 /** What connection types have of these: a row says of itself neither when it was made nor when it was changed. */
 const EVEN_CONNECTIONS: ReadonlySet<string> = new Set(['id', 'cached_display_name']);
 
-/** Adds EventLogEntry, DisplayColumn and the fields of every type. */
-function complete(types: Map<string, SandboxType>): SandboxSchema {
+/**
+ * Adds EventLogEntry, DisplayColumn and what types have without being declared.
+ * @param standard the fields of every type but connection types.
+ */
+function complete(types: Map<string, SandboxType>, standard: readonly SandboxField[]): SandboxSchema {
   types.set(
     'DisplayColumn',
     entityType('DisplayColumn', DISPLAY_COLUMN, { identifier: 'name', internal: true }),
   );
   for (const type of types.values()) {
-    for (const standard of EVERY_TYPE) {
-      if (type.connection !== null && !EVEN_CONNECTIONS.has(standard.name)) continue;
-      if (!type.fields.has(standard.name)) type.fields.set(standard.name, standard);
+    for (const one of standard) {
+      if (type.connection !== null && !EVEN_CONNECTIONS.has(one.name)) continue;
+      if (!type.fields.has(one.name)) type.fields.set(one.name, one);
     }
   }
   const logged = types.get('EventLogEntry')?.fields.values() ?? [];
@@ -205,7 +208,7 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
       }),
     );
   }
-  return complete(types);
+  return complete(types, EVERY_TYPE);
 }
 
 /** Reads the JSON that `schema_read` of any site gives; fields of unknown data types are left out. */
@@ -223,5 +226,6 @@ export function parseSandboxJson(text: string): SandboxSchema {
     });
     types.set(name, entityType(name, fields));
   }
-  return complete(types);
+  // A site says itself which fields a type has; many have no `updated_at`.
+  return complete(types, [field('id', 'number', { readOnly: true })]);
 }
