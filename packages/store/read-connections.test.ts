@@ -92,6 +92,26 @@ test('something slow holds up nobody else', { timeout: PATIENCE_MS }, async () =
   await patient.close();
 });
 
+test('what takes PostgreSQL long is spread over connections, what is quick keeps to one', async () => {
+  const spread = openReadConnections({
+    url: database.url,
+    size: 3,
+    applicationName: 'read-connections-spread',
+    timeoutMs: PATIENCE_MS,
+  });
+  const long = { name: 'long', text: 'select pg_backend_pid()::text from pg_sleep(0.01)' };
+  const quick = { name: 'quick', text: 'select pg_backend_pid()::text' };
+  const ask = async (what: typeof long, count: number): Promise<ReadonlySet<string | undefined>> =>
+    new Set(
+      (await Promise.all(Array.from({ length: count }, () => spread.texts(what, [])))).map(([pid]) => pid),
+    );
+  await until('all connections are used', async () => (await ask(long, 30)).size === 3);
+  const pids = new Set<string | undefined>();
+  for (let number = 0; number < 50; number += 1) for (const pid of await ask(quick, 1)) pids.add(pid);
+  assert.equal(pids.size, 1);
+  await spread.close();
+});
+
 test('PostgreSQL ends what takes too long', async () => {
   await assert.rejects(connections.texts(sleep, [30]), { code: '57014' });
   assert.deepEqual(await connections.texts(series, [4, 4]), ['4']);

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import pg from 'pg';
+import { createStatementCosts } from './statement-costs.ts';
 import { TextQuery, type TextStatement } from './text-query.ts';
 
 /** Connections that run prepared statements for many askers at once. */
@@ -27,6 +28,10 @@ const DEPTH_MAX = 32;
 const SLOW_MS = 10;
 /** PostgreSQL keeps each prepared statement in the memory of its connection; one with this many is replaced. */
 const STATEMENTS_MAX = 1_000;
+/** A lane with more to do than this is left to it, where another is free or may be opened. */
+const BUSY_MS = 0.25;
+/** Counts as so much to do. */
+const SLOW_LANE_MS = 10_000;
 /** How much longer than a statement may take a silent connection is believed to be alive. */
 const SILENT_MS = 5_000;
 const WATCH_MS = 1_000;
@@ -49,6 +54,8 @@ interface Lane {
   /** Takes no more, and is closed once it is empty. */
   isRetired: boolean;
   depth: number;
+  /** How long what is on its way is expected to take PostgreSQL, milliseconds. */
+  backlogMs: number;
   /** When it last answered, or was given something while it was empty. */
   heardAt: number;
   readonly names: Set<string>;
@@ -63,11 +70,12 @@ const streamOf = (client: pg.Client): Duplex =>
  * Opens connections as they are needed. Statements go out in one write and come back in one read for all who ask at the
  * same moment (pg's pipeline): beside a pool that gives each asker a connection, 32 askers of a single row cost two
  * thirds of the processor time. Most of the time one or two connections are enough; another is opened only while those
- * are slow to answer.
+ * are slow to answer, or have more to do than one of PostgreSQL's processes does soon.
  */
 export function openReadConnections(options: ReadConnectionsOptions): ReadConnections {
   const lanes = new Set<Lane>();
   const waiting: Waiting[] = [];
+  const costs = createStatementCosts();
   let isFlushing = false;
   let losses = 0;
   let isClosed = false;
@@ -89,6 +97,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
       isReady: false,
       isRetired: false,
       depth: 0,
+      backlogMs: 0,
       heardAt: performance.now(),
       names: new Set(),
       outbox: [],
@@ -110,24 +119,26 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, lose);
   };
 
-  /** The lane that answers soonest, as far as one can tell; null if all are full. */
+  /**
+   * The first lane that will soon be through with what it has, so that few lanes have much to do at once; else the one that
+   * answers soonest, as far as one can tell; null if all are full.
+   */
   const best = (now: number): Lane | null => {
     let found: Lane | null = null;
-    let foundCost = Number.POSITIVE_INFINITY;
+    let foundMs = Number.POSITIVE_INFINITY;
     for (const lane of lanes) {
       if (!lane.isReady || lane.isRetired || lane.depth >= DEPTH_MAX) continue;
-      const isSlow = lane.depth > 0 && now - lane.heardAt > SLOW_MS;
-      const cost = lane.depth + (isSlow ? DEPTH_MAX : 0);
-      if (cost < foundCost) {
+      const ms = isSlow(lane, now) ? lane.backlogMs + SLOW_LANE_MS : lane.backlogMs;
+      if (ms <= BUSY_MS) return lane;
+      if (ms < foundMs) {
         found = lane;
-        foundCost = cost;
+        foundMs = ms;
       }
     }
     return found;
   };
 
-  const isBehind = (lane: Lane | null, now: number): boolean =>
-    lane === null || (lane.depth > 0 && now - lane.heardAt > SLOW_MS);
+  const isSlow = (lane: Lane, now: number): boolean => lane.depth > 0 && now - lane.heardAt > SLOW_MS;
 
   const isOpening = (): boolean => {
     for (const lane of lanes) if (!lane.isReady) return true;
@@ -145,8 +156,8 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     const used = new Set<Lane>();
     while (waiting.length > 0) {
       const lane = best(now);
-      const isLate = isBehind(lane, now);
-      if (isLate && mayOpen(now)) open();
+      if ((lane === null || lane.backlogMs > BUSY_MS || isSlow(lane, now)) && mayOpen(now)) open();
+      const isLate = lane === null || isSlow(lane, now);
       // A connection that is being opened answers sooner than one that is busy with something slow.
       if (lane === null || (isLate && isOpening())) break;
       const next = waiting.shift();
@@ -163,20 +174,25 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
 
   const send = (lane: Lane, { statement, values, resolve, reject }: Waiting, now: number): void => {
     if (lane.depth === 0) lane.heardAt = now;
+    const expectedMs = costs.of(statement.name);
     lane.depth += 1;
+    lane.backlogMs += expectedMs;
     lane.names.add(statement.name);
     if (lane.names.size >= STATEMENTS_MAX) lane.isRetired = true;
     const query = new TextQuery(statement, values, lane.outbox, (error, texts) => {
       if (error === null) resolve(texts);
       else reject(error);
+      const heardAt = performance.now();
+      costs.learn(statement.name, heardAt - lane.heardAt);
+      lane.heardAt = heardAt;
+      lane.depth -= 1;
+      lane.backlogMs = lane.depth === 0 ? 0 : lane.backlogMs - expectedMs;
       answered(lane);
     });
     lane.client.query(query);
   };
 
   const answered = (lane: Lane): void => {
-    lane.depth -= 1;
-    lane.heardAt = performance.now();
     if (lane.isRetired && lane.depth === 0) {
       lanes.delete(lane);
       lane.client.end().catch(() => {
