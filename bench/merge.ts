@@ -14,8 +14,9 @@ import { plainUpsert } from './studio/plain-upsert.ts';
 import { studioOf, studioRows } from './studio/studio.ts';
 
 /**
- * The merge of fetched rows, as a full scan writes them, beside a plain upsert of the same rows in pages of 500. First
- * into empty tables, then again over what is there with another value in each row.
+ * The merge of fetched rows, as a full scan writes them, beside a plain upsert of the same rows in pages of 500. In each
+ * round first into empty tables, then over what is there with another value in each row; with the data-update log
+ * switched off (`history.enabled`) and on. The first round, in which everything is slower, does not count.
  */
 const { values } = parseArgs({
   options: {
@@ -38,7 +39,12 @@ const plain = new pg.Client({ connectionString: await databases.create('plain') 
 await plain.connect();
 await plain.query(PLAIN_TABLES);
 
-async function mergeAll({ db, schema }: Replica, type: string, rows: readonly Page[]): Promise<void> {
+async function mergeAll(
+  { db, schema }: Replica,
+  type: string,
+  rows: readonly Page[],
+  logged: boolean,
+): Promise<void> {
   const cached = schema.types.get(type);
   if (cached === undefined) throw new Error(`${type} is not kept`);
   const table = entityTable(cached);
@@ -49,6 +55,7 @@ async function mergeAll({ db, schema }: Replica, type: string, rows: readonly Pa
         tick,
         siteTime: new Date(),
         rows: page.map((row) => ({ row, active: true })),
+        origin: { source: 'scan', logged },
       }),
     );
   }
@@ -62,24 +69,46 @@ async function seconds(work: () => Promise<void>): Promise<number> {
   return (performance.now() - began) / 1_000;
 }
 
+async function empty({ db }: Replica): Promise<void> {
+  const { rows } = await db.pool.query<{ name: string }>(
+    `select format('%I.%I', schemaname, tablename) as name from pg_tables where schemaname = 'site'`,
+  );
+  await db.pool.query(
+    `truncate ${rows.map(({ name }) => name).join(', ')}, understudy.link_target, understudy.data_update`,
+  );
+  await plain.query('truncate site.shot, site.task, site.task__task_assignees, site.version');
+}
+
+interface Pair {
+  readonly merge: number;
+  readonly plain: number;
+}
+
 try {
-  const rates = new Map<string, { merge: number; plain: number }[]>();
-  for (let round = 0; round < Number(values.rounds); round += 1) {
-    for (const type of TYPES) {
-      const all = studioRows(studio).get(type);
-      if (all === undefined) throw new Error(`no rows of ${type}`);
-      const rows = [...pages(first(all(), rowCount), PAGE)].map((page) =>
-        page.map((row) => ({ ...row, description: `round ${round}`, sg_description: `round ${round}` })),
-      );
-      const count = rows.flat().length;
-      const merge = count / (await seconds(() => mergeAll(replica, type, rows)));
-      const upsert =
-        count /
-        (await seconds(async () => {
-          for (const page of rows) await plainUpsert(plain, type, page);
-        }));
-      const key = `${type}, ${round === 0 ? 'into empty tables' : 'over older rows'}`;
-      rates.set(key, [...(rates.get(key) ?? []), { merge, plain: upsert }]);
+  const rates = new Map<string, Pair[]>();
+  for (let round = 0; round <= Number(values.rounds); round += 1) {
+    for (const logged of [false, true]) {
+      await empty(replica);
+      for (const what of ['into empty tables', 'over older rows']) {
+        for (const type of TYPES) {
+          const told = `round ${round}, ${what}`;
+          const all = studioRows(studio).get(type);
+          if (all === undefined) throw new Error(`no rows of ${type}`);
+          const rows = [...pages(first(all(), rowCount), PAGE)].map((page) =>
+            page.map((row) => ({ ...row, description: told, sg_description: told })),
+          );
+          const count = rows.flat().length;
+          const merge = count / (await seconds(() => mergeAll(replica, type, rows, logged)));
+          const upsert =
+            count /
+            (await seconds(async () => {
+              for (const page of rows) await plainUpsert(plain, type, page);
+            }));
+          if (round === 0) continue;
+          const key = `${type}, ${what}${logged ? ', logged' : ''}`;
+          rates.set(key, [...(rates.get(key) ?? []), { merge, plain: upsert }]);
+        }
+      }
     }
   }
   print({

@@ -1,5 +1,6 @@
 import type { Queryable } from './database.ts';
 import { arrayParameter } from './merge/array-parameter.ts';
+import { fewStatements } from './statement.ts';
 
 /** What is heard of an entity that others link to. An undefined `name` or `active` says nothing of it. */
 export interface LinkTarget {
@@ -22,14 +23,10 @@ interface Heard {
 /**
  * Records display names and whether targets are alive, each with the tick it was heard at; what is older than what is
  * known changes nothing. Set-based, in key order, so that concurrent callers do not lock each other out.
- * @param certain whether each target is news (an event): its tick is kept even where it says what is known, so that
- *   nothing older is believed later. What every fetch repeats is not: almost all of it is known, and is only looked at.
+ * Each target is news (an event): its tick is kept even where it says what is known, so that nothing older is believed
+ * later.
  */
-export async function upsertLinkTargets(
-  q: Queryable,
-  targets: readonly LinkTarget[],
-  { certain = true }: { readonly certain?: boolean } = {},
-): Promise<void> {
+export async function upsertLinkTargets(q: Queryable, targets: readonly LinkTarget[]): Promise<void> {
   const newest = new Map<string, Map<number, Heard>>();
   for (const { type, id, name, active, tick } of targets) {
     let ofType = newest.get(type);
@@ -54,12 +51,9 @@ export async function upsertLinkTargets(
   }
   if (newest.size === 0) return;
   const all = [...newest.values()].flatMap((ofType) => [...ofType.values()]);
-  const looked = certain
-    ? []
-    : [...newest].flatMap(([type, ofType]) => [type, arrayParameter([...ofType.keys()], 'bigint')]);
   await q.query({
-    name: certain ? 'upsert-link-targets-certain' : `upsert-link-targets-${newest.size}`,
-    text: certain ? UPSERT_CERTAIN : upsertDiffering(newest.size),
+    name: 'upsert-link-targets',
+    text: UPSERT,
     values: [
       arrayParameter(
         all.map((one) => one.type),
@@ -85,38 +79,102 @@ export async function upsertLinkTargets(
         all.map((one) => one.activeTick),
         'bigint',
       ),
-      ...looked,
     ],
   });
 }
 
-// A tick of 0 says nothing. Of a target heard of for the first time without a word of its life, it is alive.
-const INSERT = `insert into understudy.link_target as t (entity_type, entity_id, name, active, _name_tick, _tick)
-  select h.entity_type, h.entity_id, h.name, coalesce(h.active, true), h.name_tick, h.active_tick
-  from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[])
-    as h(entity_type, entity_id, name, name_tick, active, active_tick)`;
-const ORDER = `order by h.entity_type collate "C", h.entity_id
+/** Of columns entity_type, entity_id, name, active, name_tick, active_tick; a tick of 0 says nothing. */
+const onConflict = (order: string): string => `order by ${order}
   on conflict (entity_type, entity_id) do update set
     name = case when t._name_tick < excluded._name_tick then excluded.name else t.name end,
     active = case when t._tick < excluded._tick then excluded.active else t.active end,
     _name_tick = greatest(t._name_tick, excluded._name_tick), _tick = greatest(t._tick, excluded._tick)
   where t._name_tick < excluded._name_tick or t._tick < excluded._tick`;
-const UPSERT_CERTAIN = `${INSERT} ${ORDER}`;
+const INSERT = `insert into understudy.link_target as t (entity_type, entity_id, name, active, _name_tick, _tick)`;
+// Of a target heard of for the first time without a word of its life, it is alive.
+const UPSERT = `${INSERT}
+  select h.entity_type, h.entity_id, h.name, coalesce(h.active, true), h.name_tick, h.active_tick
+  from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::boolean[], $6::bigint[])
+    as h(entity_type, entity_id, name, name_tick, active, active_tick)
+  ${onConflict('h.entity_type collate "C", h.entity_id')}`;
+
+/** What a fetch shows of an entity that is linked, or of a row itself. Without `name`, nothing is said of it. */
+export interface SeenTarget {
+  readonly type: string;
+  readonly id: number;
+  readonly name?: string | null;
+  readonly active: boolean;
+}
+
+/** Targets of one type that are told of alike. */
+interface Group {
+  readonly type: string;
+  readonly active: boolean;
+  readonly isNamed: boolean;
+  readonly ids: number[];
+  readonly names: (string | null)[];
+}
 
 /**
- * The same for what is only looked up, of a number of types. One search of the index a type, instead of one a target,
- * takes less than half the time. Parameters: the arrays, then for each type its name and the ids.
+ * Records what a fetch shows of link targets. Every fetch repeats it, and almost all of it is known: that is only looked
+ * at, with one search of the index a type instead of one a target. Full joins that no condition turns into left ones:
+ * these may be made by nested loops.
+ * @param tick of the fetch. Of a target that is seen twice, the later one counts; a name that was told stays.
  */
-function upsertDiffering(types: number): string {
-  const known = Array.from(
-    { length: types },
-    (_, at) => `select entity_type, entity_id, name, active, _name_tick, _tick from understudy.link_target
-      where entity_type = $${7 + 2 * at}::text and entity_id = any($${8 + 2 * at}::bigint[])`,
-  );
-  return `with known as (${known.join(' union all ')})
-    ${INSERT} full join known k on k.entity_type = h.entity_type and k.entity_id = h.entity_id
-    where h.entity_id is not null and (k.entity_id is null
-      or (k._name_tick < h.name_tick and k.name is distinct from h.name)
-      or (k._tick < h.active_tick and k.active <> h.active))
-    ${ORDER}`;
+export async function recordSeenTargets(
+  q: Queryable,
+  targets: readonly SeenTarget[],
+  tick: number,
+): Promise<void> {
+  const groups = groupsOf(targets);
+  if (groups.length === 0) return;
+  const values: (Buffer | string | number | boolean)[] = [tick];
+  const add = (value: Buffer | string | boolean): string => `$${values.push(value)}`;
+  const selects = groups.map(({ type, active, isNamed, ids, names }) => {
+    const [ofType, isActive] = [`${add(type)}::text`, `${add(active)}::boolean`];
+    const given = `${add(arrayParameter(ids, 'bigint'))}::bigint[]`;
+    const name = isNamed ? `unnest(${add(arrayParameter(names, 'text'))}::text[])` : 'null::text';
+    return `select ${ofType} as entity_type, h.id, h.name, ${isActive} as active,
+        ${isNamed ? '$1::bigint' : '0'} as name_tick, $1::bigint as active_tick
+      from (select unnest(${given}) as id, ${name} as name) h
+      full join (select entity_id, name, active, _name_tick, _tick from understudy.link_target
+        where entity_type = ${ofType} and entity_id = any(${given})) k on k.entity_id = h.id
+      where coalesce(h.id, 0) > 0 and (k.entity_id is null
+        ${isNamed ? 'or (k._name_tick < $1::bigint and k.name is distinct from h.name)' : ''}
+        or (k._tick < $1::bigint and k.active <> ${isActive}))`;
+  });
+  const text = `${INSERT}
+    select entity_type, id, name, active, name_tick, active_tick from (${selects.join(' union all ')}) seen
+    ${onConflict('entity_type collate "C", id')}`;
+  await q.query({ ...fewStatements(recordSeenTargets, 'seen-targets', text), values });
+}
+
+function groupsOf(targets: readonly SeenTarget[]): readonly Group[] {
+  const newest = new Map<string, Map<number, SeenTarget>>();
+  for (const target of targets) {
+    let ofType = newest.get(target.type);
+    if (ofType === undefined) {
+      ofType = new Map();
+      newest.set(target.type, ofType);
+    }
+    const known = ofType.get(target.id);
+    const isRenamed = known?.name === undefined || target.name !== undefined;
+    ofType.set(target.id, isRenamed ? target : { ...target, name: known.name });
+  }
+  const groups: Group[] = [];
+  for (const [type, ofType] of newest) {
+    const alike = new Map<string, Group>();
+    for (const { id, name, active } of ofType.values()) {
+      const key = `${active}|${name !== undefined}`;
+      let group = alike.get(key);
+      if (group === undefined) {
+        group = { type, active, isNamed: name !== undefined, ids: [], names: [] };
+        alike.set(key, group);
+      }
+      group.ids.push(id);
+      group.names.push(name ?? null);
+    }
+    groups.push(...alike.values());
+  }
+  return groups;
 }

@@ -135,6 +135,12 @@ export function arrayParameter(values: readonly Json[], sqlType: string): Buffer
   return buffer.subarray(0, at);
 }
 
+/** A parameter that is one value of a column. */
+export function valueParameter(value: Json, sqlType: string): string | number | boolean | null {
+  if (value === null || sqlType === 'jsonb') return value === null ? null : JSON.stringify(value);
+  return typeof value === 'object' ? JSON.stringify(value) : value;
+}
+
 const NEEDS_ESCAPE = /["\\]/;
 
 /** PostgreSQL's text form of an array. */

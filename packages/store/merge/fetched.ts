@@ -2,12 +2,12 @@ import type { EntityLink, EntityRow, Json } from '@understudy/domain/entity';
 import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
-import { type LinkTarget, upsertLinkTargets } from '../link-targets.ts';
-import { type Statement, statement } from '../statement.ts';
-import { arrayParameter } from './array-parameter.ts';
-import { literal, type ScalarField, scalarFields } from './columns.ts';
+import { recordSeenTargets, type SeenTarget } from '../link-targets.ts';
+import { arrayParameter, valueParameter } from './array-parameter.ts';
+import { scalarFields } from './columns.ts';
 import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
+import { upsertStatement } from './upsert-statement.ts';
 
 /** One answer of the site about entities of one type: every cached field of every row. */
 export interface FetchedRows {
@@ -33,6 +33,8 @@ export class MergeRaced extends Error {
   }
 }
 
+/** From so many rows on it is worth while to look for columns that have the same value in all of them. */
+const MANY_ROWS = 32;
 const DISPLAY_NAME = 'cached_display_name';
 
 /** Fields that a fetch must show, so that its rows are complete. */
@@ -70,7 +72,7 @@ export async function mergeFetched(
   const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
   const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
   if (rows.length === 0) return [];
-  const values: (Buffer | string | number | Date | null)[] = [tick, fetched.siteTime];
+  const values: (Buffer | string | number | boolean | Date | null)[] = [tick, fetched.siteTime];
   if (origin.logged) values.push(origin.source, origin.user?.type ?? null, origin.user?.id ?? null);
   values.push(
     arrayParameter(
@@ -78,16 +80,31 @@ export async function mergeFetched(
       'bigint',
     ),
   );
+  const given: { readonly sqlType: string; readonly values: readonly Json[] }[] = [];
+  const isLong = rows.length >= MANY_ROWS;
+  const constants: boolean[] = [];
   for (const field of scalarFields(table).values()) {
     const parsed =
       field.name === '_active'
         ? rows.map(({ active }): Json => active)
         : rows.map(({ row }) => field.parse(row[field.name]));
-    for (const { sqlType, of } of field.columns) values.push(arrayParameter(parsed.map(of), sqlType));
+    for (const { sqlType, of } of field.columns) {
+      const ofColumn = parsed.map(of);
+      const [first = null] = ofColumn;
+      constants.push(isLong && ofColumn.every((value) => value === first));
+      given.push({ sqlType, values: ofColumn });
+    }
   }
-  const merging = tx.query<MergedRow>({ ...upsertStatement(table, origin.logged), values });
+  const upsert = upsertStatement(table, origin.logged, constants);
+  for (const [at, { sqlType, values: ofColumn }] of given.entries())
+    values.push(
+      upsert.constants[at] === true
+        ? valueParameter(ofColumn[0] ?? null, sqlType)
+        : arrayParameter(ofColumn, sqlType),
+    );
+  const merging = tx.query<MergedRow>({ ...upsert.statement, values });
   // Names are gathered while PostgreSQL merges the rows.
-  const naming = upsertLinkTargets(tx, targetsSeen(table, rows, tick), { certain: false });
+  const naming = recordSeenTargets(tx, targetsSeen(table, rows), tick);
   const [{ rows: accepted }] = await Promise.all([merging, naming]);
   if (accepted.some((row) => row.raced)) throw new MergeRaced();
   const taken = new Map(accepted.map((row) => [Number(row.id), row]));
@@ -124,114 +141,16 @@ interface MergedRow {
   readonly raced: boolean;
 }
 
-const statements = new WeakMap<EntityTable, Map<boolean, Statement>>();
-
-/**
- * The rows before the merge are read and locked by the statement itself (`known`), so that what it logs is what it
- * changed, whoever else writes at the same time. Full joins where inner ones would do: they are never made by nested
- * loops, which is what the planner would choose for a table that it believes to be empty. Parameters: tick, site time, for the log source and user, then arrays
- * of ids and of each column.
- */
-function upsertStatement(table: EntityTable, logged: boolean): Statement {
-  const ofTable = statements.get(table) ?? new Map<boolean, Statement>();
-  statements.set(table, ofTable);
-  const found = ofTable.get(logged);
-  if (found !== undefined) return found;
-  const fields = [...scalarFields(table).values()];
-  const columns = fields.flatMap((field) =>
-    field.columns.map((column) => ({ ...column, stamp: field.name })),
-  );
-  const names = columns.map((column) => column.name).join(', ');
-  const first = logged ? 6 : 3;
-  const arrays = [
-    `$${first}::bigint[]`,
-    ...columns.map(({ sqlType }, at) => `$${first + 1 + at}::${sqlType}[]`),
-  ];
-  const sets = columns.map(
-    ({ name, stamp }) =>
-      `${name} = case when t._stamps is null or coalesce((t._stamps->>${literal(stamp)})::bigint, 0) < $1
-        then excluded.${name} else t.${name} end`,
-  );
-  const input = `input as (select * from unnest(${arrays.join(', ')}) as r(id, ${names}))`;
-  const known = `known as materialized (
-      select * from ${table.sqlName} where id = any($${first}::bigint[]) order by id for update)`;
-  const source = logged
-    ? `select i.id, ${columns.map(({ name }) => `i.${name}`).join(', ')}, $1::bigint, $2::timestamptz
-        from input i full join known k on k.id = i.id
-        where k.id is null or k._fetched_tick < $1 order by i.id`
-    : `select i.*, $1::bigint, $2::timestamptz from input i order by i.id`;
-  const upsert = `insert into ${table.sqlName} as t (id, ${names}, _fetched_tick, _site_time)
-      ${source}
-      on conflict (id) do update set ${sets.join(', ')},
-        _stamps = case when t._stamps is null then null else (
-          select jsonb_object_agg(key, value) from jsonb_each(t._stamps) where value::bigint > $1) end,
-        _fetched_tick = $1, _site_time = greatest(t._site_time, excluded._site_time)
-      where t._fetched_tick < $1
-      returning t.*, t.xmax <> '0'::xid as _was_there`;
-  const result = `select m.id, case when m._stamps is not null
-      then (select array_agg(key) from jsonb_object_keys(m._stamps) key) end as later`;
-  const log = logSteps(table, fields);
-  const text = logged
-    ? `with ${input}, ${known}, merged as (${upsert}), ${log.differing}, logged as (${log.insert})
-      ${result}, k.id is null as appeared, k.id is null and m._was_there as raced
-      from merged m full join known k on k.id = m.id where coalesce(m.id, 0) > 0`
-    : `with ${input}, merged as (${upsert}) ${result}, false as appeared, false as raced from merged m`;
-  const made = statement('merge', text);
-  ofTable.set(logged, made);
-  return made;
-}
-
-/** Leaves room for a suffix in a name that PostgreSQL cuts at 63 bytes. */
-const NAME_MAX = 55;
-
-/** A row that was not there is logged as one change of `_row`; of others each field that differs. */
-function logSteps(
-  table: EntityTable,
-  fields: readonly ScalarField[],
-): { readonly differing: string; readonly insert: string } {
-  const columns = fields.flatMap((field) => field.columns.map(({ name }) => name));
-  const both = columns.map((name) => `k.${name} as ${before(name)}, m.${name}`);
-  const entry = `$1::bigint, ${literal(table.type)}, d.id`;
-  const who = '$3::text, $4::text, $5::bigint';
-  const changes = fields.map(
-    (field) =>
-      `select ${entry}, ${literal(field.name)}, ${field.wireSql('d', before)}, ${field.wireSql('d')}, ${who}
-       from differing d where not d.appeared and (${field.differsSql('d', 'd', before)})`,
-  );
-  return {
-    differing: `differing as materialized (
-      select m.id, k.id is null as appeared, ${both.join(', ')} from merged m full join known k on k.id = m.id
-      where coalesce(m.id, 0) > 0 and (k.id is null or ${fields.map((field) => field.differsSql('k', 'm')).join(' or ')}))`,
-    insert: `insert into understudy.data_update
-        (tick, entity_type, entity_id, field, old, new, source, user_type, user_id)
-      ${changes.join(' union all ')}
-      union all select ${entry}, '_row', null, 'true'::jsonb, ${who}
-      from differing d where d.appeared`,
-  };
-}
-
-/** Name of a column's value before the merge; quoted names stay quoted. */
-function before(name: string): string {
-  const bare = name.startsWith('"') ? name.slice(1, -1) : name;
-  return `"${bare.slice(0, NAME_MAX)} before"`;
-}
-
 /** The links in a wire value; anything else in it is left out. */
 export function linksOf(value: Json | undefined): readonly EntityLink[] {
   return Array.isArray(value) ? (value.filter(isEntityRef) as unknown as EntityLink[]) : [];
 }
 
 /** Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves. */
-export function targetsSeen(
-  table: EntityTable,
-  rows: FetchedRows['rows'],
-  tick: number,
-): readonly LinkTarget[] {
-  const targets: LinkTarget[] = [];
+export function targetsSeen(table: EntityTable, rows: FetchedRows['rows']): readonly SeenTarget[] {
+  const targets: SeenTarget[] = [];
   const see = ({ type, id, name }: EntityLink): void => {
-    targets.push(
-      name === undefined ? { type, id, active: true, tick } : { type, id, name, active: true, tick },
-    );
+    targets.push(name === undefined ? { type, id, active: true } : { type, id, name, active: true });
   };
   for (const [field, storage] of table.fields) {
     if (storage.kind === 'link') {
@@ -247,9 +166,7 @@ export function targetsSeen(
   for (const { row, active } of rows) {
     const name = row[DISPLAY_NAME];
     targets.push(
-      typeof name === 'string'
-        ? { type, id: row.id, name, active, tick }
-        : { type, id: row.id, active, tick },
+      typeof name === 'string' ? { type, id: row.id, name, active } : { type, id: row.id, active },
     );
   }
   return targets;

@@ -1,7 +1,7 @@
 import type { EntityRow, Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
-import { upsertLinkTargets } from '../link-targets.ts';
+import { recordSeenTargets } from '../link-targets.ts';
 import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
 import { linksOf, targetsSeen } from './fetched.ts';
@@ -85,7 +85,7 @@ export async function mergePartial(
   await writeFields(tx, table, writes, fetched.siteTime);
   await mergeFetchedLinks(tx, table, links, tick, origin, tick);
   await logUpdates(tx, updates);
-  await upsertLinkTargets(tx, targetsSeen(table, rows, tick), { certain: false });
+  await recordSeenTargets(tx, targetsSeen(table, rows), tick);
   return missing;
 }
 
