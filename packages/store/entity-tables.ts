@@ -154,6 +154,16 @@ export function entitySchemas(type: CachedType): EntitySchema[] {
   return schemas;
 }
 
+const linkedIndex = (table: string): string => fitName(`${unquote(table)}_linked_idx`);
+
+/** Indexes of a type that an older release made, and that cost more than they are worth. */
+export function supersededIndexes({ sqlName, fields }: EntityTable): readonly string[] {
+  const superseded = [`${unquote(sqlName)}_updated_at_idx`];
+  for (const storage of fields.values())
+    if (storage.kind === 'links') superseded.push(fitName(`${unquote(storage.table)}_target_idx`));
+  return superseded;
+}
+
 function linksSchema(type: string, field: string, table: string): EntitySchema {
   const key = { primary: true, nullable: false, autoincrement: false };
   const base = unquote(table);
@@ -168,6 +178,13 @@ function linksSchema(type: string, field: string, table: string): EntitySchema {
       removed: property('_removed', 'boolean', { nullable: false }),
       tick: property('_tick', 'bigint'),
     },
-    indexes: [{ name: fitName(`${base}_target_idx`), properties: ['targetId', 'targetType', 'entityId'] }],
+    // Of the links that there are: who is linked to something is then found in the index alone.
+    indexes: [
+      {
+        name: linkedIndex(table),
+        expression: `create index ${quote(linkedIndex(table))} on ${table} (target_id, target_type, entity_id)
+          where not _removed`,
+      },
+    ],
   } as never);
 }

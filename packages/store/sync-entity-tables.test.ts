@@ -22,15 +22,23 @@ test('links and what changed lately are found by an index, in new tables and in 
     );
     return rows.map(({ name }) => name);
   };
-  await sync('content: text, entity: { entity: [Shot] }');
-  assert.deepEqual(await indexes(), ['task_entity_idx', 'task_pkey']);
+  await sync('content: text, entity: { entity: [Shot] }, users: { multi_entity: [HumanUser] }');
+  const ofLinks = ['task__users_linked_idx', 'task__users_pkey'];
+  assert.deepEqual(await indexes(), [...ofLinks, 'task_entity_idx', 'task_pkey']);
   // As an older release made them.
   await db.pool.query(
     'alter table site.task add column updated_at timestamptz; alter table site.task reset (fillfactor)',
   );
   await db.pool.query('create index task_updated_at_idx on site.task (updated_at)');
-  await sync('content: text, entity: { entity: [Shot] }, step: { entity: [Step] }, updated_at: date_time');
+  await db.pool.query(
+    'create index task__users_target_idx on site.task__users (target_id, target_type, entity_id)',
+  );
+  await db.pool.query('drop index site.task__users_linked_idx');
+  await sync(
+    'content: text, entity: { entity: [Shot] }, users: { multi_entity: [HumanUser] }, step: { entity: [Step] }, updated_at: date_time',
+  );
   assert.deepEqual(await indexes(), [
+    ...ofLinks,
     'task_entity_idx',
     'task_pkey',
     'task_step_idx',

@@ -2,7 +2,7 @@ import { MikroORM } from '@mikro-orm/postgresql';
 import type { CachedSchema, CachedType } from '@understudy/schema/cached-schema';
 import { missingChangeMarks } from './change-marks.ts';
 import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
-import { type EntityTable, entitySchemas, entityTable, unquote } from './entity-tables.ts';
+import { type EntityTable, entitySchemas, entityTable, supersededIndexes, unquote } from './entity-tables.ts';
 import { underMigrationLock } from './migrate.ts';
 
 /** A new column waits for reads and writes under way, and those that come later wait behind it: never for long. */
@@ -137,14 +137,14 @@ export async function syncEntityTables(
     }
     const made = await existing(db);
     for (const type of types) {
-      const { sqlName } = entityTable(type);
+      const table = entityTable(type);
+      const { sqlName } = table;
       const name = unquote(sqlName);
       if (made.tables.has(name) && !made.roomy.has(name))
         await runBriefly(db, `alter table ${sqlName} set (fillfactor = ${FILL_FACTOR})`);
-      // Older releases made it: it costs more than it is worth (entity-tables).
-      const superseded = `${name}_updated_at_idx`;
-      if (made.indexes.has(superseded))
-        await db.pool.query(`drop index concurrently if exists site."${superseded}"`);
+      for (const superseded of supersededIndexes(table))
+        if (made.indexes.has(superseded))
+          await db.pool.query(`drop index concurrently if exists site."${superseded}"`);
     }
     for (const statement of await missingMarks()) await runBriefly(db, statement);
     if (!isComplete(types, await existing(db)))
