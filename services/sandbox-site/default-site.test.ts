@@ -4,8 +4,10 @@ import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
+import { randomFrom } from './random.ts';
 import { parseSandboxJson } from './sandbox-schema.ts';
 import { startTestSite } from './test-site.ts';
+import { playOne } from './traffic/play.ts';
 
 /** The schema_read of a real default site, where one lies beside the checkout; UNDERSTUDY_SITE_SCHEMA names another place. */
 const beside = fileURLToPath(new URL('../../../shared/data/site-schema.json', import.meta.url));
@@ -19,6 +21,8 @@ test('the schema of a real site is loaded, seeded and served', { skip: !existsSy
   const site = await startTestSite({ schema: parseSandboxJson(JSON.stringify(original)), scale: 300 });
   const schema = await site.call('schema_read');
   for (const [type, fields] of Object.entries(original)) {
+    const added = type === 'EventLogEntry' ? Object.keys(schema[type]) : Object.keys(fields);
+    assert.deepEqual(Object.keys(schema[type]).toSorted(), added.toSorted(), 'no field is made up');
     for (const [name, field] of Object.entries(fields)) {
       assert.equal(schema[type]?.[name]?.data_type.value, field.data_type.value, `${type}.${name}`);
     }
@@ -49,4 +53,22 @@ test('the schema of a real site is loaded, seeded and served', { skip: !existsSy
   assert.equal(link.cached_display_name, 'One Name');
   const file = await site.create('Attachment', { display_name: 'with checkboxes whose default is 0' });
   assert.ok(file.id > 0);
+});
+
+test('what the site says is not editable is not, nor what it computes', {
+  skip: !existsSync(path),
+}, async () => {
+  const schema = parseSandboxJson(await readFile(path, 'utf8'));
+  const site = await startTestSite({ schema, scale: 300 });
+  const version = await site.first('Version', []);
+  for (const field of ['updated_by', 'open_notes_count', 'cached_display_name'])
+    await assert.rejects(site.update('Version', version.id, { [field]: null }), /is read only/);
+  await assert.rejects(site.update('Version', version.id, { created_at: null }), /editable on create only/);
+  const { events } = site.sandbox.data;
+  const before = events.lastId;
+  for (let n = 0; n < 300; n += 1) playOne(site.sandbox, randomFrom(n));
+  const wrong = (await site.events(before)).filter(({ attribute_name: name }) =>
+    ['updated_at', 'updated_by', 'cached_display_name'].includes(name),
+  );
+  assert.deepEqual(wrong, []);
 });

@@ -211,17 +211,23 @@ export function parseSandboxYaml(yamlText: string): SandboxSchema {
   return complete(types, EVERY_TYPE);
 }
 
+/** No editable fields by what a site says, but a create may set them (protocol §5.1). */
+const SET_BY_CREATE: ReadonlySet<string> = new Set(['created_at', 'created_by']);
+/** Editable by what a site says. */
+const COMPUTED: ReadonlySet<string> = new Set(['cached_display_name']);
+
 /** Reads the JSON that `schema_read` of any site gives; fields of unknown data types are left out. */
 export function parseSandboxJson(text: string): SandboxSchema {
   const types = new Map<string, SandboxType>();
   for (const [name, siteFields] of parseSiteSchema(JSON.parse(text))) {
     const fields = [...siteFields.values()].flatMap((siteField) => {
-      const { dataType, validTypes, validValues, unique, defaultValue } = siteField;
+      const { dataType, validTypes, validValues, unique, defaultValue, editable } = siteField;
       if (!isDataTypeName(dataType)) return [];
       // Old sites give 0 and 1 as the defaults of checkboxes.
       const isNumber = dataType === 'checkbox' && typeof defaultValue === 'number';
       const usual = (isNumber ? defaultValue !== 0 : defaultValue) as Json;
-      const more = { validTypes, validValues, unique, defaultValue: usual };
+      const readOnly = (!editable && !SET_BY_CREATE.has(siteField.name)) || COMPUTED.has(siteField.name);
+      const more = { validTypes, validValues, unique, readOnly, defaultValue: usual };
       return [field(siteField.name, dataType, more)];
     });
     types.set(name, entityType(name, fields));

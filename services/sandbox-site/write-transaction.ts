@@ -39,7 +39,12 @@ export class WriteTransaction {
     this.#changes.rollback();
   }
 
-  create(type: string, values: ReadonlyMap<string, Json>): StoredEntity {
+  /** @param bySite fields that callers may not write, which the site sets. */
+  create(
+    type: string,
+    values: ReadonlyMap<string, Json>,
+    bySite: ReadonlyMap<string, Json> = new Map(),
+  ): StoredEntity {
     const entity = this.#data.add(type, this.#data.allocateId(type), []);
     this.#changes.onRollback(() => this.#data.remove(entity));
     const standard: readonly [string, Json][] = [
@@ -48,7 +53,6 @@ export class WriteTransaction {
     ];
     const created = new Map<string, Json>([
       ...standard.filter(([name]) => this.#data.field(type, name) !== undefined),
-      ...this.#defaults(type),
       ...values,
     ]);
     // The project first: every event of the create names it.
@@ -56,6 +60,11 @@ export class WriteTransaction {
     if (isEntityRef(project)) this.#changes.store(entity, 'project', { type: project.type, id: project.id });
     this.#changes.event('New', entity, null, { type: 'new_entity', entity_type: type, entity_id: entity.id });
     for (const [name, value] of created) this.setField(entity, name, value, 'set', true);
+    const defaults = [...this.#defaults(type)].filter(([name]) => !values.has(name));
+    for (const [name, value] of [...defaults, ...bySite]) {
+      const field = this.#data.field(type, name);
+      if (field !== undefined) this.#setValue(entity, field, value, true);
+    }
     this.#changes.touch(entity);
     this.#tasksFromTemplate(entity);
     this.#followRow(entity, 'add');
@@ -101,7 +110,9 @@ export class WriteTransaction {
   /** A file that was uploaded: its Attachment, before it is linked to anything. */
   attach(values: ReadonlyMap<string, Json>, link: FileLink): StoredEntity {
     const known = [...values].filter(([name]) => this.#data.field('Attachment', name) !== undefined);
-    const attachment = this.create('Attachment', new Map(known));
+    const project = known.filter(([name]) => name === 'project');
+    const bySite = known.filter(([name]) => name !== 'project');
+    const attachment = this.create('Attachment', new Map(project), new Map(bySite));
     this.#changes.store(attachment, LINK_FIELD, link);
     const ref = { type: 'Attachment', id: attachment.id };
     if (this.#data.field('Attachment', 'this_file') !== undefined)
@@ -297,15 +308,12 @@ export class WriteTransaction {
     for (const id of this.#data.linkedFrom(template, 'Task', 'task_template')) {
       const task = this.#data.stored({ type: 'Task', id });
       if (task === undefined || task.retired || isEntityRef(task.stored('entity'))) continue;
-      const values = new Map<string, Json>([
-        ['entity', { type: entity.type, id: entity.id }],
-        ['template_task', { type: 'Task', id }],
-      ]);
+      const values = new Map<string, Json>([['entity', { type: entity.type, id: entity.id }]]);
       for (const name of ['content', 'step', 'sg_status_list', 'project']) {
         const value = name === 'project' ? entity.stored(name) : task.stored(name);
         if (value !== null) values.set(name, value);
       }
-      this.create('Task', values);
+      this.create('Task', values, new Map([['template_task', { type: 'Task', id }]]));
     }
   }
 
