@@ -92,6 +92,27 @@ test('something slow holds up nobody else', { timeout: PATIENCE_MS }, async () =
   await patient.close();
 });
 
+test('nobody waits for those that do not answer, however many they are', {
+  timeout: PATIENCE_MS,
+}, async () => {
+  const patient = openReadConnections({
+    url: database.url,
+    size: 8,
+    applicationName: 'read-connections-many',
+    timeoutMs: PATIENCE_MS,
+  });
+  const locked = { name: 'locked', text: 'select pg_advisory_xact_lock_shared($1::bigint)::text' };
+  const admin = new pg.Client({ connectionString: database.url });
+  await admin.connect();
+  await admin.query('select pg_advisory_lock(7)');
+  const slow = Array.from({ length: 6 }, () => patient.texts(locked, [7]));
+  assert.deepEqual(await patient.texts(series, [1, 1]), ['1']);
+  await admin.query('select pg_advisory_unlock_all()');
+  await Promise.all(slow);
+  await admin.end();
+  await patient.close();
+});
+
 test('what takes PostgreSQL long is spread over connections, what is quick keeps to one', async () => {
   const spread = openReadConnections({
     url: database.url,
