@@ -182,15 +182,34 @@ export async function startApi(
     readonly fill?: (siteUrl: string) => Promise<void>;
   } = {},
 ): Promise<Api> {
+  const opened = new AsyncDisposableStack();
+  try {
+    const api = await openApi(options, opened);
+    const whole = opened.move();
+    return { ...api, stop: () => whole.disposeAsync() };
+  } catch (error) {
+    // Else what was opened would keep the process of the test alive.
+    await opened.disposeAsync();
+    throw error;
+  }
+}
+
+type ApiOptions = NonNullable<Parameters<typeof startApi>[0]>;
+
+async function openApi(options: ApiOptions, opened: AsyncDisposableStack): Promise<Omit<Api, 'stop'>> {
   const database = await createTestDatabase();
+  opened.defer(() => database.drop());
   const site = await startTestSite(options);
+  opened.defer(() => site.close());
   const client = createSiteClient({
     url: site.url,
     credentials: { scriptName: 'understudy', scriptKey: 'sandbox-key' },
     budget: localBudget({ concurrency: 8 }),
     timeoutMs: 10_000,
   });
+  opened.defer(() => client.close());
   const folder = await mkdtemp(join(tmpdir(), 'understudy-api-'));
+  opened.defer(() => rm(folder, { recursive: true }));
   let schemaFile = `${ROOT}schema/default.yaml`;
   if (options.cacheAll === true) {
     schemaFile = join(folder, 'schema.yaml');
@@ -212,6 +231,7 @@ export async function startApi(
   });
   const databaseOptions = { url: database.url, poolSize: 5, applicationName: 'test' };
   const db = await openDatabase(databaseOptions);
+  opened.defer(() => db.close());
   await options.fill?.(site.url);
   const replica = await prepareReplica({
     db,
@@ -235,11 +255,16 @@ export async function startApi(
       // PostgreSQL is away in some tests.
     });
   }, 100);
+  opened.defer(() => clearInterval(polling));
   const logged: string[] = [];
   const log: Logger = pino({ level: 'debug' }, { write: (line: string) => logged.push(line) });
   const reader = await startReader(config, log, () => {});
   const stopping = new AbortController();
   const running = reader.run(stopping.signal);
+  opened.defer(async () => {
+    stopping.abort();
+    await running;
+  });
   await until('the reader is ready', async () => (await send(`${reader.url}/readyz`)).status === 200);
   return {
     siteUrl: site.url,
@@ -272,16 +297,6 @@ export async function startApi(
     polled: async (ms) => {
       agoMs = ms;
       await polled();
-    },
-    stop: async () => {
-      clearInterval(polling);
-      stopping.abort();
-      await running;
-      await client.close();
-      await db.close();
-      await site.close();
-      await database.drop();
-      await rm(folder, { recursive: true });
     },
   };
 }

@@ -88,6 +88,10 @@ before(async () => {
         .results as unknown as EntityRow;
     }),
   );
+  assert.ok(
+    made.every((row) => row?.id > 0),
+    'the type is there',
+  );
   const [one, two] = made;
   await call(api.siteUrl, 'update', {
     type: NOT_KEPT,

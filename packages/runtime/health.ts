@@ -1,5 +1,6 @@
 import { fastify } from 'fastify';
 import type { Registry } from 'prom-client';
+import { closePromptly } from './close-promptly.ts';
 import type { Config } from './config/sections.ts';
 
 /**
@@ -14,6 +15,7 @@ export async function serveHealth(
 ): Promise<{ close(): Promise<void> }> {
   if (config.port === 0) return { close: async () => {} };
   const app = fastify();
+  closePromptly(app);
   app.get('/healthz', async () => ({ status: 'ok' }));
   app.get('/readyz', async (_request, reply) => {
     const reason = ready();

@@ -1,4 +1,5 @@
 import { createServer as createHttpServer } from 'node:http';
+import { closePromptly } from '@understudy/runtime/close-promptly';
 import type { Config } from '@understudy/runtime/config/sections';
 import type { Logger } from '@understudy/runtime/logging';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
@@ -65,6 +66,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   });
+  closePromptly(app);
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();

@@ -1,4 +1,5 @@
 import { openQueueBackend } from '@understudy/pipeline/queue-backend';
+import { closePromptly } from '@understudy/runtime/close-promptly';
 import type { Config } from '@understudy/runtime/config/sections';
 import { receiveMessages } from '@understudy/runtime/control/receive';
 import { beat } from '@understudy/runtime/heartbeat';
@@ -41,6 +42,7 @@ export async function startDashboard(
   const page = await readPage();
 
   const app = fastify();
+  closePromptly(app);
   guard(app);
   app.addHook('onError', async (request, _reply, error) => {
     log.warn({ err: error, http: request.method, path: request.url.split('?', 1)[0] }, 'a request failed');

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
 import { adminRoutes } from './admin.ts';
 import { handleApi } from './api.ts';
@@ -132,6 +133,11 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
     onProtoPoisoning: 'ignore',
     onConstructorPoisoning: 'ignore',
   });
+  let isClosing = false;
+  // One that was made just before is accepted just after all were closed.
+  app.server.on('connection', (socket: Socket) => {
+    if (isClosing) socket.destroy();
+  });
   misbehave(app, sandbox);
   app.post('/api3/json', (request, reply) => handleApi(sandbox, request, reply));
   app.get('/', async (_request, reply) => reply.type('text/html').send('<h1>Sandbox site</h1>'));
@@ -156,6 +162,7 @@ export async function startSandboxSite(options: SandboxOptions): Promise<Sandbox
       stopTraffic();
       log.close();
       thumbnails.close();
+      isClosing = true;
       app.server.closeAllConnections();
       await app.close();
       await media.close();

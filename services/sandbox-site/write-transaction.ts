@@ -63,7 +63,7 @@ export class WriteTransaction {
     const defaults = [...this.#defaults(type)].filter(([name]) => !values.has(name));
     for (const [name, value] of [...defaults, ...bySite]) {
       const field = this.#data.field(type, name);
-      if (field !== undefined) this.#setValue(entity, field, value, true);
+      if (field !== undefined) this.#put(entity, field, value, 'set', true);
     }
     this.#changes.touch(entity);
     this.#tasksFromTemplate(entity);
@@ -98,13 +98,18 @@ export class WriteTransaction {
       return;
     }
     const accepted = this.#accepted(entity, field, value);
-    if (DATA_TYPES[field.dataType].storage === 'links') {
-      this.#setLinks(entity, field, accepted as unknown as EntityRef[], mode, inCreate);
-    } else this.#setValue(entity, field, accepted, inCreate);
+    this.#put(entity, field, accepted, mode, inCreate);
     // Who clears a thumbnail clears the filmstrip too (protocol §3.5).
     const filmstrip = name === 'image' ? this.#data.field(entity.type, 'filmstrip_image') : undefined;
     if (filmstrip !== undefined && !inCreate) this.#setValue(entity, filmstrip, null, false);
     if (!inCreate) this.#changes.touch(entity);
+  }
+
+  /** Sets what is known to fit. */
+  #put(entity: StoredEntity, field: SandboxField, value: Json, mode: UpdateMode, inCreate: boolean): void {
+    if (DATA_TYPES[field.dataType].storage === 'links')
+      this.#setLinks(entity, field, value as unknown as EntityRef[], mode, inCreate);
+    else this.#setValue(entity, field, value, inCreate);
   }
 
   /** A file that was uploaded: its Attachment, before it is linked to anything. */
