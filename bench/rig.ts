@@ -96,7 +96,7 @@ export interface Studios {
 }
 
 /** As in deploy/systemd. */
-const READER_OPTIONS = '--max-semi-space-size=4 --max-old-space-size=1024';
+const READER_OPTIONS = '--max-semi-space-size=8 --max-old-space-size=1024';
 
 export const SCHEMA_FILE = `${ROOT}schema/default.yaml`;
 
