@@ -32,11 +32,7 @@ const STATEMENTS_MAX = 1_000;
  * A lane with more to do than this takes no more: what waits here goes to whichever lane is free first, while what was sent
  * to one whose process has to wait for the processor waits with it.
  */
-const BUSY_MS = 0.25;
-/** Statements that take less than this gain more by going together than they lose by waiting for each other: */
-const QUICK_MS = 0.08;
-/** of them a lane takes so much. */
-const BUSY_WITH_QUICK_MS = 1;
+const BUSY_MS = 0.5;
 /** More lanes are not opened for being busy alone: they would only wait for the same cores. */
 const BUSY_LANES = 4;
 /** Counts as so much to do. */
@@ -130,20 +126,19 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, lose);
   };
 
-  const isBusy = (lane: Lane, costMs: number): boolean =>
-    lane.backlogMs > (costMs < QUICK_MS ? BUSY_WITH_QUICK_MS : BUSY_MS);
+  const isBusy = (lane: Lane): boolean => lane.backlogMs > BUSY_MS;
 
   /**
    * The first lane that will soon be through with what it has, so that few lanes have much to do at once; else the one that
    * answers soonest, as far as one can tell; null if all are full.
    */
-  const best = (now: number, costMs: number): Lane | null => {
+  const best = (now: number): Lane | null => {
     let found: Lane | null = null;
     let foundMs = Number.POSITIVE_INFINITY;
     for (const lane of lanes) {
       if (!lane.isReady || lane.isRetired || lane.depth >= DEPTH_MAX) continue;
       const ms = isSlow(lane, now) ? lane.backlogMs + SLOW_LANE_MS : lane.backlogMs;
-      if (!isBusy(lane, costMs) && ms < SLOW_LANE_MS) return lane;
+      if (!isBusy(lane) && ms < SLOW_LANE_MS) return lane;
       if (ms < foundMs) {
         found = lane;
         foundMs = ms;
@@ -169,16 +164,15 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     const now = performance.now();
     const used = new Set<Lane>();
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-      const costMs = costs.of(next.statement.name);
-      const lane = best(now, costMs);
+      const lane = best(now);
       const isLate = lane === null || isSlow(lane, now);
-      const waits = lane !== null && !isLate && isBusy(lane, costMs);
+      const waits = lane !== null && !isLate && isBusy(lane);
       if ((isLate || (waits && lanes.size < BUSY_LANES)) && mayOpen(now)) open();
       // A connection that is being opened answers sooner than one that is busy with something slow.
       if (lane === null || waits || (isLate && isOpening())) break;
       waiting.shift();
       used.add(lane);
-      send(lane, next, costMs, now);
+      send(lane, next, now);
     }
     for (const { client, outbox } of used) {
       const stream = streamOf(client);
@@ -198,8 +192,9 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, SLOW_MS + 1);
   };
 
-  const send = (lane: Lane, next: Waiting, expectedMs: number, now: number): void => {
+  const send = (lane: Lane, next: Waiting, now: number): void => {
     const { statement, values, resolve, reject } = next;
+    const expectedMs = costs.of(statement.name);
     if (lane.depth === 0) lane.heardAt = now;
     lane.depth += 1;
     lane.backlogMs += expectedMs;
