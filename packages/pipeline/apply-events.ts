@@ -43,9 +43,7 @@ function applyOnce(
   ids: readonly number[],
 ): Promise<{ readonly types: ReadonlySet<string>; readonly count: number }> {
   return replica.db.transaction(async (tx) => {
-    const events = await takeUnapplied(tx, ids);
-    const types = await applyStored(tx, replica, events, originOf(replica, 'event'));
-    return { types, count: events.length };
+    return applyStored(tx, replica, takeUnapplied(tx, ids), originOf(replica, 'event'));
   });
 }
 
@@ -63,8 +61,7 @@ export function replayEvents(
   return onReplica(replica, (current) =>
     current.db.transaction(async (tx) => {
       const events = await appliedEvents(tx, fromId, toId);
-      const types = await applyStored(tx, current, events, originOf(current, 'reprocess'), true);
-      return { types, count: events.length };
+      return applyStored(tx, current, [events], originOf(current, 'reprocess'), true);
     }),
   );
 }
@@ -72,16 +69,22 @@ export function replayEvents(
 async function applyStored(
   tx: Queryable,
   replica: Replica,
-  events: readonly StoredEvent[],
+  slices: AsyncIterable<readonly StoredEvent[]> | Iterable<readonly StoredEvent[]>,
   origin: Origin,
   isReplay = false,
-): Promise<ReadonlySet<string>> {
+): Promise<{ readonly types: ReadonlySet<string>; readonly count: number }> {
   const { schema } = replica;
   const plan: Plan = { changes: new Map(), refreshes: [], targets: [] };
   // What an event means depends on the schema that is followed now, which may not be the one of whoever stored it.
-  for (const { entry, tick, late } of events) {
-    plan.targets.push(...eventTargets(entry, tick, schema));
-    planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
+  let count = 0;
+  let last = 0;
+  for await (const events of slices) {
+    for (const { entry, tick, late } of events) {
+      plan.targets.push(...eventTargets(entry, tick, schema));
+      planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
+      last = tick;
+    }
+    count += events.length;
   }
   // Rows before link targets, types in one order: the order of locks is the same for everybody.
   const ofTypes = [...plan.changes]
@@ -90,7 +93,6 @@ async function applyStored(
       const cached = schema.types.get(type);
       return cached === undefined ? [] : [{ table: entityTable(cached), changes }];
     });
-  const last = events.at(-1)?.tick ?? 0;
   const merged = await mergeChangesOfTypes(tx, ofTypes, origin);
   // Entities whose rows are there; what fetched the row recorded its name as well.
   const there = new Set<string>();
@@ -109,7 +111,7 @@ async function applyStored(
   const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);
   const wanted = isReplay ? await notFetchedSince(tx, replica, kept) : kept;
   await requestRefresh(tx, wanted);
-  return new Set(wanted.map((request) => request.type));
+  return { types: new Set(wanted.map((request) => request.type)), count };
 }
 
 /** Those of the requests whose entity was not fetched after the event that asks for it. */

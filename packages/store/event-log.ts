@@ -36,29 +36,42 @@ export async function storeEvents(tx: Queryable, events: readonly StoredEvent[])
   return rowCount ?? 0;
 }
 
+/** So many events are read with one statement: while PostgreSQL reads the next ones, these are thought about. */
+const SLICE = 128;
+
 /**
  * Marks those of the events that still wait as applied, for a transaction that applies them.
- * @returns them by ascending id; the rest was applied already, or never stored.
+ * @returns them by ascending id, some at a time; the rest was applied already, or never stored.
  */
-export async function takeUnapplied(tx: Queryable, ids: readonly number[]): Promise<readonly StoredEvent[]> {
-  const values = [arrayParameter(ids, 'bigint')];
-  // Two, sent together: joined, the planner would look up each event by itself.
-  const [taken, { rows }] = await Promise.all([
-    tx.query<{ id: string }>({
-      name: 'take-unapplied',
-      text: 'delete from understudy.open_event where id = any($1::bigint[]) and error is null returning id',
-      values,
-    }),
-    tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
-      name: 'events-by-id',
-      text: 'select entry, tick, late from understudy.event_log where id = any($1::bigint[]) order by id',
-      values,
-    }),
-  ]);
-  const waited = new Set(taken.rows.map(({ id }) => Number(id)));
-  return rows
-    .filter(({ entry }) => waited.has(entry.id))
-    .map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
+export async function* takeUnapplied(
+  tx: Queryable,
+  ids: readonly number[],
+): AsyncGenerator<readonly StoredEvent[]> {
+  const sorted = [...ids].sort((a, b) => a - b);
+  const taking = tx.query<{ id: string }>({
+    name: 'take-unapplied',
+    text: 'delete from understudy.open_event where id = any($1::bigint[]) and error is null returning id',
+    values: [arrayParameter(sorted, 'bigint')],
+  });
+  const reading = [];
+  // All are sent at once. Joined with those that are taken, the planner would look up each event by itself.
+  for (let at = 0; at < sorted.length; at += SLICE)
+    reading.push(
+      tx.query<{ entry: EventLogEntry; tick: string; late: boolean }>({
+        name: 'events-by-id',
+        text: 'select entry, tick, late from understudy.event_log where id = any($1::bigint[]) order by id',
+        values: [arrayParameter(sorted.slice(at, at + SLICE), 'bigint')],
+      }),
+    );
+  // Whoever awaits them hears of a failure.
+  for (const slice of reading) slice.catch(() => {});
+  const waited = new Set((await taking).rows.map(({ id }) => Number(id)));
+  for (const slice of reading) {
+    const { rows } = await slice;
+    yield rows
+      .filter(({ entry }) => waited.has(entry.id))
+      .map((row) => ({ entry: row.entry, tick: Number(row.tick), late: row.late }));
+  }
 }
 
 /** Events of a stretch of the log, both ends belonging to it, that were applied, by ascending id. */

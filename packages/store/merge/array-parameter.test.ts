@@ -36,6 +36,7 @@ const SAME: Readonly<Record<string, readonly Json[]>> = {
   jsonb: [{ a: [1, 'x', null] }, 'text', null, 7, false, 'quo"te\\'],
   json: [null],
   date: ['2026-02-28', null, '1969-12-31', '2028-02-29', '0001-01-01', '9999-12-31'],
+  tid: ['(0,1)', null, '(4294967294,65535)'],
   uuid: ['6f0bbb43-1c1c-4b57-9b0f-0d5a1a1f0a01', null],
 };
 

@@ -49,6 +49,9 @@ function millis(value: Json): number {
   return ms;
 }
 
+/** Page and place in it. */
+const TID = /^\((\d+),(\d+)\)$/;
+
 const ENCODINGS: Readonly<Record<string, Encoding>> = {
   boolean: {
     oid: 16,
@@ -59,6 +62,15 @@ const ENCODINGS: Readonly<Record<string, Encoding>> = {
     oid: 20,
     room: () => 8,
     write: (value, into, at) => (Number.isSafeInteger(value) ? writeInt64(value as number, into, at) : NONE),
+  },
+  tid: {
+    oid: 27,
+    room: () => 6,
+    write: (value, into, at) => {
+      const place = typeof value === 'string' ? TID.exec(value) : null;
+      if (place === null) return NONE;
+      return into.writeUInt16BE(Number(place[2]), into.writeUInt32BE(Number(place[1]), at));
+    },
   },
   text: {
     oid: 25,

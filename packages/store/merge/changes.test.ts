@@ -98,7 +98,7 @@ test('changes of several types are merged, and each type tells what became of it
     ['fetched', 'fetched'],
   ]);
   const { rows } = await db.pool.query(
-    'select entity_type, field, new from understudy.data_update order by seq',
+    'select entity_type, field, new from understudy.data_update_field order by seq, part',
   );
   assert.deepEqual(rows, [
     { entity_type: 'Asset', field: 'code', new: 'told' },

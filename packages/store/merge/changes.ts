@@ -63,26 +63,29 @@ export async function mergeChangesOfTypes(
   ofTypes: readonly TypeChanges[],
   origin: Origin,
 ): Promise<readonly MergedChanges[]> {
-  const known = await Promise.all(ofTypes.map((ofType) => readKnown(tx, ofType)));
-  const updates: DataUpdate[] = [];
+  // Whoever awaits them hears of a failure; until then it must not count as one that nobody hears.
+  const later = <T>(promise: Promise<T>): Promise<T> => {
+    promise.catch(() => {});
+    return promise;
+  };
+  const reading = ofTypes.map((ofType) => ({ ...ofType, known: later(readKnown(tx, ofType)) }));
   const writing: Promise<void>[] = [];
   const write = (written: Promise<void>): void => {
-    // Whoever awaits them all hears of a failure; until then it must not count as one that nobody hears.
-    written.catch(() => {});
-    writing.push(written);
+    writing.push(later(written));
   };
-  const merged = ofTypes.map(({ table, changes }, at) => {
-    const { rows, links } = known[at] ?? NOTHING_KNOWN;
+  const merged: MergedChanges[] = [];
+  for (const { table, changes, known } of reading) {
+    const { rows, links } = await known;
+    const updates: DataUpdate[] = [];
     const merging = new Merging(table, origin, updates);
-    const result = merging.mergeAll(changes, rows, links);
-    write(writeFields(tx, table, merging.fieldWrites));
+    merged.push(merging.mergeAll(changes, rows, links));
+    write(writeFields(tx, table, merging.fieldWrites, rows));
     for (const [field, writes] of merging.linkWrites) {
       const storage = table.fields.get(field);
       if (storage?.kind === 'links') write(writeLinks(tx, storage.table, [...writes.values()]));
     }
-    return result;
-  });
-  write(logUpdates(tx, updates));
+    write(logUpdates(tx, updates));
+  }
   await Promise.all(writing);
   return merged;
 }

@@ -7,6 +7,8 @@ import { type ScalarField, scalarFields } from './columns.ts';
 
 /** A row as the replica has it, as far as some changes concern it. */
 export interface KnownRow {
+  /** Where PostgreSQL has it, for as long as the transaction holds it and has not written to it. */
+  readonly place: string;
   readonly fetchedTick: number;
   /** The site's clock at its last fetch or write, milliseconds. */
   readonly siteTime: number | null;
@@ -17,7 +19,7 @@ export interface KnownRow {
 
 const NO_STAMPS: Readonly<Record<string, number>> = {};
 /** Columns before those of fields. */
-const FIRST_FIELD = 4;
+const FIRST_FIELD = 5;
 
 /**
  * Locks rows in id order and reads them with some of their fields. The lock and the read are one statement: it sees a
@@ -37,12 +39,12 @@ export async function lockRows(
   }
   const columns = fields.flatMap(({ readSql }) => readSql('t'));
   const { rows } = await tx.query<
-    [string, string, number | null, Readonly<Record<string, number>> | null, ...unknown[]]
+    [string, string, string, number | null, Readonly<Record<string, number>> | null, ...unknown[]]
   >({
     ...fewStatements(
       table,
       'lock-rows',
-      `select id, _fetched_tick, date_part('epoch', _site_time) * 1000, _stamps${columns.map((one) => `, ${one}`).join('')}
+      `select id, ctid, _fetched_tick, date_part('epoch', _site_time) * 1000, _stamps${columns.map((one) => `, ${one}`).join('')}
       from ${table.sqlName} t where id = any($1::bigint[]) order by id for no key update`,
     ),
     values: [arrayParameter(ids, 'bigint')],
@@ -50,7 +52,7 @@ export async function lockRows(
   } as never);
   return new Map(
     rows.map((row) => {
-      const [id, fetchedTick, siteTime, stamps] = row;
+      const [id, place, fetchedTick, siteTime, stamps] = row;
       const values = new Map<string, Json>();
       let at = FIRST_FIELD;
       for (const { name, columns: ofField, read } of fields) {
@@ -59,7 +61,7 @@ export async function lockRows(
       }
       return [
         Number(id),
-        { fetchedTick: Number(fetchedTick), siteTime, stamps: stamps ?? NO_STAMPS, values },
+        { place, fetchedTick: Number(fetchedTick), siteTime, stamps: stamps ?? NO_STAMPS, values },
       ];
     }),
   );

@@ -315,7 +315,7 @@ async function assertLogTells(rows: ReadonlyMap<number, ShotState>): Promise<voi
     [...rows].map(([shot, state]) => [shot, { ...state }]),
   );
   const { rows: log } = await db.pool.query<{ entity_id: string; field: string; old: unknown; new: unknown }>(
-    'select entity_id, field, old, new from understudy.data_update order by seq desc',
+    'select entity_id, field, old, new from understudy.data_update_field order by seq desc, part desc',
   );
   const linkId = (value: unknown): number | null => (value as { id: number } | null)?.id ?? null;
   for (const { entity_id, field, old, new: now } of log) {

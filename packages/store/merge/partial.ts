@@ -82,7 +82,7 @@ export async function mergePartial(
     const ofRow = new Map(newer.map((name) => [name, linksOf(row[name])]));
     links.push({ id: row.id, links: ofRow, appeared: made.has(row.id) });
   }
-  await writeFields(tx, table, writes, fetched.siteTime);
+  await writeFields(tx, table, writes, known, fetched.siteTime);
   await mergeFetchedLinks(tx, table, links, tick, origin, tick);
   await logUpdates(tx, updates);
   await recordSeenTargets(tx, targetsSeen(table, rows), tick);

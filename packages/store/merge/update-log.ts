@@ -1,6 +1,7 @@
 import type { EntityRef, Json } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
-import { arrayParameter } from './array-parameter.ts';
+import { fewStatements } from '../statement.ts';
+import { arrayParameter, valueParameter } from './array-parameter.ts';
 import type { Source } from './origin.ts';
 
 /**
@@ -8,6 +9,9 @@ import type { Source } from './origin.ts';
  * its values.
  */
 export const ROW = '_row';
+
+/** Name of an entry about fields of a row: `more` holds each of them, with its value before and after. */
+export const FIELDS = '_fields';
 
 /** One change that the replica made to itself. */
 export interface DataUpdate {
@@ -24,44 +28,37 @@ export interface DataUpdate {
   readonly user: EntityRef | null;
 }
 
-/** Changes of one row that were told at once: one entry of the log. */
-interface Entry {
-  readonly first: DataUpdate;
-  /** What else changed, one change a field. */
-  readonly more: DataUpdate[];
-}
+/** Changes of one row that were told at once, each of another field: one entry of the log. */
+type Entry = [first: DataUpdate, ...more: DataUpdate[]];
 
 /** Neighbours that one event, write or fetch made of one row; each keeps its place. A row as a whole stands alone. */
 function entriesOf(updates: readonly DataUpdate[]): readonly Entry[] {
   const entries: Entry[] = [];
-  let last: Entry | undefined;
   for (const update of updates) {
-    const { first, more } = last ?? {};
-    const isTogether =
-      first !== undefined &&
-      more !== undefined &&
-      first.id === update.id &&
-      first.tick === update.tick &&
-      first.eventId === update.eventId &&
-      first.type === update.type &&
-      first.field !== ROW &&
-      update.field !== ROW &&
-      first.field !== update.field &&
-      !more.some(({ field }) => field === update.field);
-    if (isTogether) {
-      more.push(update);
-      continue;
-    }
-    last = { first: update, more: [] };
-    entries.push(last);
+    const last = entries.at(-1);
+    if (last !== undefined && isToldWith(last, update)) last.push(update);
+    else entries.push([update]);
   }
   return entries;
 }
 
+function isToldWith(entry: Entry, { type, id, field, tick, eventId }: DataUpdate): boolean {
+  const [first] = entry;
+  return (
+    first.id === id &&
+    first.tick === tick &&
+    first.eventId === eventId &&
+    first.type === type &&
+    first.field !== ROW &&
+    field !== ROW &&
+    !entry.some((one) => one.field === field)
+  );
+}
+
 /** Field → its value before and after, as JSON text. */
-function moreOf({ more }: Entry): string | null {
-  if (more.length === 0) return null;
-  return `{${more.map((one) => `${JSON.stringify(one.field)}:${JSON.stringify([one.old, one.new])}`).join(',')}}`;
+function moreOf(entry: Entry): string | null {
+  if (entry[0].field === ROW) return null;
+  return `{${entry.map((one) => `${JSON.stringify(one.field)}:${JSON.stringify([one.old, one.new])}`).join(',')}}`;
 }
 
 /**
@@ -71,29 +68,31 @@ function moreOf({ more }: Entry): string | null {
 export async function logUpdates(tx: Queryable, updates: readonly DataUpdate[]): Promise<void> {
   if (updates.length === 0) return;
   const entries = entriesOf(updates);
-  const array = (of: (update: DataUpdate) => Json, sqlType: string): Buffer | string =>
-    arrayParameter(
-      entries.map(({ first }) => of(first)),
-      sqlType,
-    );
-  await tx.query({
-    name: 'log-updates',
-    text: `insert into understudy.data_update
-        (tick, entity_type, entity_id, field, old, new, source, event_id, user_type, user_id, more)
-      select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::jsonb[], $6::jsonb[], $7::text[],
-        $8::bigint[], $9::text[], $10::bigint[], $11::json[])`,
-    values: [
-      array((one) => one.tick, 'bigint'),
-      array((one) => one.type, 'text'),
-      array((one) => one.id, 'bigint'),
-      array((one) => one.field, 'text'),
-      array((one) => one.old, 'jsonb'),
-      array((one) => one.new, 'jsonb'),
-      array((one) => one.source, 'text'),
-      array((one) => one.eventId, 'bigint'),
-      array((one) => one.user?.type ?? null, 'text'),
-      array((one) => one.user?.id ?? null, 'bigint'),
-      arrayParameter(entries.map(moreOf), 'json'),
-    ],
-  });
+  const values: (Buffer | string | number | boolean | null)[] = [];
+  // Many columns have the same value in all entries: an array of each would cost as much as the insert.
+  const column = (of: (update: DataUpdate) => Json, sqlType: string): string => {
+    const ofColumn = entries.map(([first]) => of(first));
+    const [value = null] = ofColumn;
+    const isConstant = ofColumn.every((one) => one === value);
+    values.push(isConstant ? valueParameter(value, sqlType) : arrayParameter(ofColumn, sqlType));
+    const parameter = `$${values.length}::${sqlType}`;
+    return isConstant ? parameter : `unnest(${parameter}[])`;
+  };
+  const columns = [
+    column((one) => one.tick, 'bigint'),
+    column((one) => one.type, 'text'),
+    column((one) => one.id, 'bigint'),
+    column((one) => (one.field === ROW ? ROW : FIELDS), 'text'),
+    column((one) => (one.field === ROW ? one.old : null), 'jsonb'),
+    column((one) => (one.field === ROW ? one.new : null), 'jsonb'),
+    column((one) => one.source, 'text'),
+    column((one) => one.eventId, 'bigint'),
+    column((one) => one.user?.type ?? null, 'text'),
+    column((one) => one.user?.id ?? null, 'bigint'),
+  ];
+  values.push(arrayParameter(entries.map(moreOf), 'json'));
+  const text = `insert into understudy.data_update
+      (tick, entity_type, entity_id, field, old, new, source, event_id, user_type, user_id, more)
+    select ${columns.join(', ')}, unnest($${values.length}::json[])`;
+  await tx.query({ ...fewStatements(logUpdates, 'log-updates', text), values });
 }

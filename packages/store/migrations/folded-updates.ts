@@ -1,16 +1,16 @@
 import { Migration } from '@mikro-orm/migrations';
 
 /**
- * What one event changes beside its own field (`updated_at`, `updated_by`) is kept in the entry of that field: a row of
- * the log and of its index cost more than the values in it. `data_update_field` shows each change by itself; entries
- * made by an older release, also beside this one, have no `more`.
+ * What is told of an entity at once, such as a field with `updated_at` and `updated_by`, is one entry (`_fields`), with
+ * all values in `more`: a row of the log and of its index cost more than what is in it. `data_update_field` shows each
+ * change by itself, also of entries that an older release makes, which are about one field and have no `more`.
  */
 export class FoldedUpdates extends Migration {
   override async up(): Promise<void> {
     this.addSql('alter table understudy.data_update add column if not exists more json');
     this.addSql(`create or replace view understudy.data_update_field as
       select seq, 0::bigint as part, at, tick, entity_type, entity_id, field, old, new, source, event_id, user_type, user_id
-      from understudy.data_update
+      from understudy.data_update where field <> '_fields'
       union all
       select u.seq, m.part, u.at, u.tick, u.entity_type, u.entity_id, m.field collate "C",
         nullif((m.change -> 0)::jsonb, 'null'::jsonb), nullif((m.change -> 1)::jsonb, 'null'::jsonb),

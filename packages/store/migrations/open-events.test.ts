@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { openDatabase } from '../database.ts';
-import { storeEvents, takeUnapplied } from '../event-log.ts';
+import { type StoredEvent, storeEvents, takeUnapplied } from '../event-log.ts';
 import { newestEvents } from '../find-events.ts';
 import { migrate } from '../migrate.ts';
 
@@ -50,7 +50,10 @@ test('what waited or was parked in the log is open after the migration, and the 
     [3, false, 'parked', 'bad value'],
     [4, false, 'stored', null],
   ]);
-  const taken = await db.transaction((tx) => takeUnapplied(tx, [1, 2, 3, 4]));
+  const taken: StoredEvent[] = [];
+  await db.transaction(async (tx) => {
+    for await (const events of takeUnapplied(tx, [1, 2, 3, 4])) taken.push(...events);
+  });
   assert.deepEqual(
     taken.map((event) => [event.tick, event.late]),
     [
