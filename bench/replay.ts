@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import type { Json } from '@understudy/domain/entity';
 import type { EventLogEntry } from '@understudy/domain/event';
 import { applyEvents } from '@understudy/pipeline/apply-events';
+import { EVENTS_PER_JOB_MAX } from '@understudy/pipeline/enqueue';
 import { entityTable } from '@understudy/store/entity-tables';
 import { storeEvents } from '@understudy/store/event-log';
 import { mergeFetched } from '@understudy/store/merge/fetched';
@@ -17,7 +18,8 @@ import { plainUpsert } from './studio/plain-upsert.ts';
 import { studioOf, studioRows } from './studio/studio.ts';
 
 /**
- * Stored events replayed through the applier in batches of 500, beside a plain upsert of as many rows in pages of 500.
+ * Stored events replayed through the applier in batches as large as its jobs are where many events wait, one after the
+ * other, beside a plain upsert of as many rows in pages of 500.
  * Events as studios make them: mostly status changes, some texts and links, some people put on a Task and taken off.
  */
 const { values } = parseArgs({
@@ -151,7 +153,7 @@ try {
     const stored = entries.map((entry, i) => ({ entry, tick: ticks[i] ?? 0, late: false }));
     for (const page of pages(stored, PAGE)) await storeEvents(db.pool, page);
     const replayS = await seconds(async () => {
-      for (const page of pages(stored, PAGE))
+      for (const page of pages(stored, EVENTS_PER_JOB_MAX))
         await applyEvents(
           replica,
           page.map(({ entry }) => entry),
@@ -169,7 +171,7 @@ try {
     'select count(*) as count from understudy.refresh_request',
   );
   print({
-    title: `replay of ${eventCount} stored events in batches of ${PAGE}`,
+    title: `replay of ${eventCount} stored events in batches of ${EVENTS_PER_JOB_MAX}`,
     head: ['plain upsert /s', 'replay /s', 'replay / plain', 'target'],
     rows: [
       [

@@ -1,8 +1,11 @@
 import type { NormalizedEvent } from '@understudy/domain/event';
 import type { JobQueue, NewJob } from './queue-backend.ts';
 
-/** Events in one job. */
+/** Events in one job: few, so that they are seen soon, or many where many wait, since those are applied faster. */
 const EVENTS_PER_JOB = 100;
+export const EVENTS_PER_JOB_MAX = 1_000;
+/** Jobs that appliers find to do at once, rather than one large one. */
+const JOBS_AT_ONCE = 4;
 
 /**
  * Enqueues events in batches with deterministic ids: enqueueing again is harmless.
@@ -14,8 +17,10 @@ export async function enqueueEvents(
   round = '',
 ): Promise<void> {
   const jobs: NewJob[] = [];
-  for (let at = 0; at < events.length; at += EVENTS_PER_JOB) {
-    const batch = events.slice(at, at + EVENTS_PER_JOB);
+  const share = Math.ceil(events.length / JOBS_AT_ONCE);
+  const size = Math.min(Math.max(share, EVENTS_PER_JOB), EVENTS_PER_JOB_MAX);
+  for (let at = 0; at < events.length; at += size) {
+    const batch = events.slice(at, at + size);
     const [first, last] = [batch[0]?.id, batch.at(-1)?.id];
     jobs.push({
       id: `events-${first}-${last}${round}`,
