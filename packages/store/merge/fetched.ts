@@ -3,11 +3,12 @@ import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { recordSeenTargets, type SeenTarget } from '../link-targets.ts';
-import { arrayParameter, valueParameter } from './array-parameter.ts';
+import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
 import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
+import { type FetchedColumn, type FetchedWork, fetchedStatement } from './fetched-statement.ts';
+import { type KnownRow, lockRows } from './known-rows.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
-import { upsertStatement } from './upsert-statement.ts';
 
 /** One answer of the site about entities of one type: every cached field of every row. */
 export interface FetchedRows {
@@ -33,8 +34,6 @@ export class MergeRaced extends Error {
   }
 }
 
-/** From so many rows on it is worth while to look for columns that have the same value in all of them. */
-const MANY_ROWS = 32;
 const DISPLAY_NAME = 'cached_display_name';
 
 /** Fields that a fetch must show, so that its rows are complete. */
@@ -72,44 +71,80 @@ export async function mergeFetched(
   const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
   const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
   if (rows.length === 0) return [];
-  const values: (Buffer | string | number | boolean | Date | null)[] = [tick, fetched.siteTime];
-  if (origin.logged) values.push(origin.source, origin.user?.type ?? null, origin.user?.id ?? null);
-  values.push(
-    arrayParameter(
-      rows.map(({ row }) => row.id),
-      'bigint',
-    ),
-  );
-  const given: { readonly sqlType: string; readonly values: readonly Json[] }[] = [];
-  const isLong = rows.length >= MANY_ROWS;
-  const constants: boolean[] = [];
-  for (const field of scalarFields(table).values()) {
+  const merging = origin.logged
+    ? mergeLogged(tx, table, { ...fetched, rows }, origin, await lockRows(tx, table, idsOf(rows), []))
+    : mergeUnlogged(tx, table, { ...fetched, rows });
+  // Rows before names: the order of locks is the same for everybody. Names are gathered while PostgreSQL merges the rows.
+  const naming = recordSeenTargets(tx, targetsSeen(table, rows), tick);
+  const [accepted] = await Promise.all([merging, naming]);
+  const taken = new Map(accepted.map((row) => [Number(row.id), row]));
+  await mergeFetchedLinks(tx, table, linksOfTaken(table, rows, taken), tick, origin);
+  return [...taken.keys()];
+}
+
+async function mergeUnlogged(
+  tx: Queryable,
+  table: EntityTable,
+  { tick, siteTime, rows }: FetchedRows,
+): Promise<readonly MergedRow[]> {
+  const { parameters, ...statement } = fetchedStatement(table, 'merge', columnsOf(table, rows));
+  const values = [tick, siteTime, arrayParameter(idsOf(rows), 'bigint'), ...parameters];
+  return (await tx.query<MergedRow>({ ...statement, values })).rows;
+}
+
+/**
+ * The same, and logs what it changes. All it does is sent at once.
+ * @param known those of the rows that are there, locked, so that what they were is known, whoever else writes to them.
+ * @throws MergeRaced where somebody else makes a row at the same time.
+ */
+async function mergeLogged(
+  tx: Queryable,
+  table: EntityTable,
+  { tick, siteTime, rows }: FetchedRows,
+  { source, user = null }: Origin,
+  known: ReadonlyMap<number, KnownRow>,
+): Promise<readonly MergedRow[]> {
+  const values = [tick, siteTime, source, user?.type ?? null, user?.id ?? null];
+  const there = rows.filter(({ row }) => (known.get(row.id)?.fetchedTick ?? tick) < tick);
+  const absent = rows.filter(({ row }) => !known.has(row.id));
+  const write = async (
+    work: FetchedWork,
+    some: FetchedRows['rows'],
+    keys: Buffer | string,
+  ): Promise<readonly MergedRow[]> => {
+    if (some.length === 0) return [];
+    const { parameters, ...statement } = fetchedStatement(table, work, columnsOf(table, some));
+    const { rows: written } = await tx.query<MergedRow>({
+      ...statement,
+      values: [...values, keys, ...parameters],
+    });
+    if (written.length < some.length) throw new MergeRaced();
+    return written;
+  };
+  const places = there.map(({ row }) => known.get(row.id)?.place ?? null);
+  const [changed, made] = await Promise.all([
+    write('change', there, arrayParameter(places, 'tid')),
+    write('make', absent, arrayParameter(idsOf(absent), 'bigint')),
+  ]);
+  return [...changed, ...made];
+}
+
+const idsOf = (rows: FetchedRows['rows']): readonly number[] => rows.map(({ row }) => row.id);
+
+/** The values of rows, column by column, in one order. */
+function columnsOf(table: EntityTable, rows: FetchedRows['rows']): readonly FetchedColumn[] {
+  return [...scalarFields(table).values()].flatMap((field) => {
     const parsed =
       field.name === '_active'
         ? rows.map(({ active }): Json => active)
         : rows.map(({ row }) => field.parse(row[field.name]));
-    for (const { sqlType, of } of field.columns) {
-      const ofColumn = parsed.map(of);
-      const [first = null] = ofColumn;
-      constants.push(isLong && ofColumn.every((value) => value === first));
-      given.push({ sqlType, values: ofColumn });
-    }
-  }
-  const upsert = upsertStatement(table, origin.logged, constants);
-  for (const [at, { sqlType, values: ofColumn }] of given.entries())
-    values.push(
-      upsert.constants[at] === true
-        ? valueParameter(ofColumn[0] ?? null, sqlType)
-        : arrayParameter(ofColumn, sqlType),
-    );
-  const merging = tx.query<MergedRow>({ ...upsert.statement, values });
-  // Names are gathered while PostgreSQL merges the rows.
-  const naming = recordSeenTargets(tx, targetsSeen(table, rows), tick);
-  const [{ rows: accepted }] = await Promise.all([merging, naming]);
-  if (accepted.some((row) => row.raced)) throw new MergeRaced();
-  const taken = new Map(accepted.map((row) => [Number(row.id), row]));
-  await mergeFetchedLinks(tx, table, linksOfTaken(table, rows, taken), tick, origin);
-  return [...taken.keys()];
+    return field.columns.map(({ name, sqlType, of }) => ({
+      name,
+      sqlType,
+      stamp: field.name,
+      values: parsed.map(of),
+    }));
+  });
 }
 
 /** The links of the rows that took the fetch, without lists that something later has told all of. */
@@ -137,8 +172,6 @@ interface MergedRow {
   readonly later: readonly string[] | null;
   /** It was not there before; only known where the log is on. */
   readonly appeared: boolean;
-  /** It was not there when the statement began, and somebody else made it meanwhile: what it was is not known. */
-  readonly raced: boolean;
 }
 
 /** The links in a wire value; anything else in it is left out. */
