@@ -1,3 +1,4 @@
+import { JobGate } from './job-gate.ts';
 import type { OpenJobQueue } from './queue/job-queue.ts';
 import { overPostgres } from './queue/over-postgres.ts';
 import { overRedis } from './queue/over-redis.ts';
@@ -34,7 +35,7 @@ export interface JobQueue {
 
 /** Works on a queue's jobs. */
 export interface JobWorker {
-  /** Begins no further job; those under way go on. */
+  /** Begins no further job from this call on; those under way go on. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /**
@@ -89,7 +90,15 @@ export function openQueueBackend(url: string): QueueBackend {
   return {
     queue: queueNamed,
     worker: (name, processor, options) => {
-      const opened = open.worker(name, processor, options);
+      const gate = new JobGate();
+      const opened = open.worker(
+        name,
+        async (job) => {
+          await gate.pass();
+          await processor(job);
+        },
+        options,
+      );
       const answers = (): Promise<boolean> =>
         queueNamed(name)
           .waiting()
@@ -98,9 +107,18 @@ export function openQueueBackend(url: string): QueueBackend {
             () => false,
           );
       const worker = {
-        pause: () => opened.pause(),
-        resume: () => opened.resume(),
-        close: () => opened.close(answers),
+        pause: () => {
+          gate.shut();
+          return opened.pause();
+        },
+        resume: () => {
+          gate.open();
+          return opened.resume();
+        },
+        close: () => {
+          gate.close();
+          return opened.close(answers);
+        },
       };
       workers.push(worker);
       return worker;

@@ -65,8 +65,8 @@ await runReplicaService('applier', async (service) => {
     },
   );
 
-  await work.govern(events);
-  await work.govern(refreshing);
+  // At once: neither is to take a job before it is paused.
+  await Promise.all([work.govern(events), work.govern(refreshing)]);
   while (!signal.aborted) await pause(IDLE_MS, signal);
   await Promise.all([events.close(), refreshing.close()]);
 });

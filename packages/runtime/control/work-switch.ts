@@ -20,6 +20,8 @@ export class WorkSwitch {
   readonly #parts: Pausable[] = [];
   #paused = false;
   #settling = Promise.resolve();
+  /** Counts begins and ends of `set`: a look that saw the database beside one may have seen what was before it. */
+  #sets = 0;
   /** Rings when work may begin again. */
   readonly bell = new Bell();
 
@@ -40,13 +42,18 @@ export class WorkSwitch {
 
   /** Pauses the service or ends its pause, for all instances. */
   async set(paused: boolean): Promise<void> {
-    await setPaused(this.#q, this.#service, paused);
+    this.#sets += 1;
+    await setPaused(this.#q, this.#service, paused).finally(() => {
+      this.#sets += 1;
+    });
     await this.#obey(paused);
   }
 
   /** Looks at what the database says: once before work begins, then from time to time. */
   async look(): Promise<void> {
-    await this.#obey(await isPaused(this.#q, this.#service));
+    const sets = this.#sets;
+    const paused = await isPaused(this.#q, this.#service);
+    if (sets === this.#sets) await this.#obey(paused);
   }
 
   async follow(signal: AbortSignal, log: Logger): Promise<void> {
