@@ -33,8 +33,14 @@ const STATEMENTS_MAX = 1_000;
  * to one whose process has to wait for the processor waits with it.
  */
 const BUSY_MS = 0.5;
+/**
+ * Statements that take longer than this gain little by going out together, and lose much where the process of their lane
+ * has to wait: they are given to lanes with less to do.
+ */
+const LONG_MS = 0.16;
+const BUSY_FOR_LONG_MS = 0.1;
 /** More lanes are not opened for being busy alone: they would only wait for the same cores. */
-const BUSY_LANES = 4;
+const BUSY_LANES = 6;
 /** Counts as so much to do. */
 const SLOW_LANE_MS = 10_000;
 /** How much longer than a statement may take a silent connection is believed to be alive. */
@@ -126,19 +132,20 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, lose);
   };
 
-  const isBusy = (lane: Lane): boolean => lane.backlogMs > BUSY_MS;
+  const isBusy = (lane: Lane, expectedMs: number): boolean =>
+    lane.backlogMs > (expectedMs > LONG_MS ? BUSY_FOR_LONG_MS : BUSY_MS);
 
   /**
    * The first lane that will soon be through with what it has, so that few lanes have much to do at once; else the one that
    * answers soonest, as far as one can tell; null if all are full.
    */
-  const best = (now: number): Lane | null => {
+  const best = (now: number, expectedMs: number): Lane | null => {
     let found: Lane | null = null;
     let foundMs = Number.POSITIVE_INFINITY;
     for (const lane of lanes) {
       if (!lane.isReady || lane.isRetired || lane.depth >= DEPTH_MAX) continue;
       const ms = isSlow(lane, now) ? lane.backlogMs + SLOW_LANE_MS : lane.backlogMs;
-      if (!isBusy(lane) && ms < SLOW_LANE_MS) return lane;
+      if (!isBusy(lane, expectedMs) && ms < SLOW_LANE_MS) return lane;
       if (ms < foundMs) {
         found = lane;
         foundMs = ms;
@@ -164,15 +171,16 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     const now = performance.now();
     const used = new Set<Lane>();
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
-      const lane = best(now);
+      const expectedMs = costs.of(next.statement.name);
+      const lane = best(now, expectedMs);
       const isLate = lane === null || isSlow(lane, now);
-      const waits = lane !== null && !isLate && isBusy(lane);
+      const waits = lane !== null && !isLate && isBusy(lane, expectedMs);
       if ((isLate || (waits && lanes.size < BUSY_LANES)) && mayOpen(now)) open();
       // A connection that is being opened answers sooner than one that is busy with something slow.
       if (lane === null || waits || (isLate && isOpening())) break;
       waiting.shift();
       used.add(lane);
-      send(lane, next, now);
+      send(lane, next, now, expectedMs);
     }
     for (const { client, outbox } of used) {
       const stream = streamOf(client);
@@ -192,9 +200,8 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, SLOW_MS + 1);
   };
 
-  const send = (lane: Lane, next: Waiting, now: number): void => {
+  const send = (lane: Lane, next: Waiting, now: number, expectedMs: number): void => {
     const { statement, values, resolve, reject } = next;
-    const expectedMs = costs.of(statement.name);
     if (lane.depth === 0) lane.heardAt = now;
     lane.depth += 1;
     lane.backlogMs += expectedMs;
