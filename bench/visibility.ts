@@ -61,19 +61,19 @@ const stack = await startStack({
 const database = new pg.Client({ connectionString: stack.databaseUrl });
 try {
   await database.connect();
-  const shots = (await stack.call(
-    stack.siteUrl,
-    'read',
-    readOf({ path: 'id', relation: 'greater_than', values: [0] }, ['code'], 500),
-  )) as { entities: { id: number }[] };
-
   const samples: Sample[] = [];
   for (let sample = 0; sample < sampleCount; sample++) {
-    const id = shots.entities[sample % shots.entities.length]?.id;
-    if (id === undefined) throw new Error('the sandbox site has no Shot');
     const description = `seen ${sample} ${process.pid}`;
     // Spread over the poll's phase: what is measured must not be in step with it.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * pollMs));
+    // Asked anew for each: the traffic retires some.
+    const shots = (await stack.call(
+      stack.siteUrl,
+      'read',
+      readOf({ path: 'id', relation: 'greater_than', values: [0] }, ['code'], 500),
+    )) as { entities: { id: number }[] };
+    const id = shots.entities[sample % shots.entities.length]?.id;
+    if (id === undefined) throw new Error('the sandbox site has no Shot');
     await stack.call(stack.siteUrl, 'update', {
       type: 'Shot',
       id,
