@@ -17,7 +17,7 @@ export function isConnectionType(type: string): boolean {
 interface Rows {
   readonly type: string;
   readonly field: string;
-  readonly owners: EntityRef[];
+  readonly owners: readonly EntityRef[];
 }
 
 /** The links of a connection type. */
@@ -51,22 +51,15 @@ function rowsToCompare(
   subjects: readonly EntityRef[],
 ): readonly Rows[] {
   const found = new Map<string, Rows>();
-  const written = Map.groupBy(
-    requests.flatMap((request) =>
-      request === null ? [] : request.fields.map((field) => [request.type, field] as const),
-    ),
-    ([type]) => type,
-  );
-  for (const [ownerType, names] of written) {
-    const owners = subjects.filter(({ type }) => type === ownerType);
-    const cached = schema.types.get(ownerType);
-    if (cached === undefined || owners.length === 0) continue;
-    const { fields } = entityTable(cached);
-    for (const [, name] of names) {
-      const storage = fields.get(name);
+  for (const request of requests) {
+    const cached = request === null ? undefined : schema.types.get(request.type);
+    if (request === null || cached === undefined) continue;
+    for (const name of request.fields) {
+      const storage = entityTable(cached).fields.get(name);
       if (storage?.kind !== 'links') continue;
-      for (const [type, field] of connectionsOf(schema, ownerType, storage.field.validTypes))
-        found.set(`${type}.${field} ${ownerType}`, { type, field, owners });
+      const owners = subjects.filter(({ type }) => type === request.type);
+      for (const [type, field] of connectionsOf(schema, request.type, storage.field.validTypes))
+        if (owners.length > 0) found.set(`${type}.${field} ${request.type}`, { type, field, owners });
     }
   }
   return [...found.values()];
