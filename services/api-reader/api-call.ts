@@ -17,6 +17,31 @@ export interface ApiCall {
   readonly signal: AbortSignal;
 }
 
+/** Smaller ones share memory with others. */
+const LARGE_BYTES = 16_384;
+
+/**
+ * Bytes that were made for one answer and that nobody else holds. Once they are sent their memory is given back: left to
+ * be found, large answers have the collector of garbage go through everything ten times a second.
+ */
+export class OwnBytes {
+  readonly bytes: Buffer;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  /** From then on there are none. */
+  giveBack(): void {
+    const { buffer, length } = this.bytes;
+    if (length >= LARGE_BYTES && buffer instanceof ArrayBuffer && buffer.byteLength === length)
+      buffer.transfer(0);
+  }
+}
+
+/** Text that is held as a whole. */
+export type WholeBody = string | Buffer | OwnBytes;
+
 /** What a client gets. */
 export interface Answer {
   readonly source: 'replica' | 'site';
@@ -24,7 +49,7 @@ export interface Answer {
   readonly reason: string | null;
   readonly statusCode: number;
   readonly headers: Readonly<Record<string, string | string[]>>;
-  readonly body: string | Buffer | Readable;
+  readonly body: WholeBody | Readable;
 }
 
 /** The headers of JSON that the reader makes itself (protocol §1.3). */
@@ -33,6 +58,6 @@ export const JSON_HEADERS: Readonly<Record<string, string>> = {
 };
 
 /** An answer made of JSON text. */
-export function jsonAnswer(source: Answer['source'], reason: string | null, text: string | Buffer): Answer {
+export function jsonAnswer(source: Answer['source'], reason: string | null, text: WholeBody): Answer {
   return { source, reason, statusCode: 200, headers: JSON_HEADERS, body: text };
 }

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
 import type { Logger } from '@understudy/runtime/logging';
 import { AuthenticationFault } from '@understudy/site-client/faults';
-import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
+import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from './api-call.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { badEnvelope, bodyTooLarge } from './errors.ts';
 import { failureFrom } from './failure.ts';
@@ -130,8 +130,11 @@ const LOGGED_LENGTH_MAX = 100;
 const shortened = (name: string | null): string | null =>
   name === null || name.length <= LOGGED_LENGTH_MAX ? name : `${name.slice(0, LOGGED_LENGTH_MAX)}…`;
 
-const isWhole = (body: Answer['body']): body is string | Buffer =>
-  typeof body === 'string' || Buffer.isBuffer(body);
+/** Bodies up to this are sent together with the headers; more is not copied for it. */
+const ONE_PIECE_BYTES = 16_384;
+
+const isWhole = (body: Answer['body']): body is WholeBody =>
+  typeof body === 'string' || Buffer.isBuffer(body) || body instanceof OwnBytes;
 
 /** One request of the endpoint and its answer. */
 class Exchange {
@@ -182,15 +185,15 @@ class Exchange {
 
   /** @returns false for what has to be taken apart; nothing has been sent then. */
   async #answerHot(hot: HotRead, body: Buffer): Promise<boolean> {
-    let text: string | Buffer;
+    let kept: Buffer | OwnBytes;
     try {
-      text = await hot.text();
+      kept = await hot.body();
     } catch {
       // Whoever takes it apart finds the same, and knows what to do.
       return false;
     }
     this.#summary = hot.summary;
-    const answer = jsonAnswer('replica', null, text);
+    const answer = jsonAnswer('replica', null, kept);
     this.#give(answer);
     this.#parts.offerShadow(() => this.#call(parseEnvelope(body), hot.summary.identity, body), answer);
     return true;
@@ -245,16 +248,26 @@ class Exchange {
     const response = this.#response;
     if (this.#parts.isClosing()) headers.push('connection', 'close');
     if (isWhole(body)) {
-      const length = typeof body === 'string' ? Buffer.byteLength(body) : body.length;
-      headers.push('content-length', `${length}`);
-      response.writeHead(statusCode, headers as string[]);
-      response.end(body);
-      this.#done(statusCode);
+      this.#sendWhole(statusCode, headers, body);
       return;
     }
     response.writeHead(statusCode, headers as string[]);
     // Where the site breaks off in the middle, so do we: the client must not take half an answer for a whole one.
     pipeline(body, response, () => this.#done(statusCode));
+  }
+
+  #sendWhole(statusCode: number, headers: (string | string[])[], body: WholeBody): void {
+    const response = this.#response;
+    const whole = body instanceof OwnBytes ? body.bytes : body;
+    const length = typeof whole === 'string' ? Buffer.byteLength(whole) : whole.length;
+    headers.push('content-length', `${length}`);
+    response.writeHead(statusCode, headers as string[]);
+    // A text goes out in one piece with the headers: byte for byte, whatever the bytes stand for.
+    if (typeof whole !== 'string' && length <= ONE_PIECE_BYTES)
+      response.end(whole.toString('latin1'), 'latin1');
+    else if (body instanceof OwnBytes) response.end(whole, () => body.giveBack());
+    else response.end(whole);
+    this.#done(statusCode);
   }
 
   /** One line for each call: who asked what, who answered, why, and how long it took. Never a key (protocol §1.2). */

@@ -2,7 +2,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import { areForgottenSince, CHANGES_SINCE, forgetChangeMarks, MARKED } from '@understudy/store/change-marks';
 import type { Queryable } from '@understudy/store/database';
-import type { ReadConnections } from '@understudy/store/read-connections';
+import type { ReadConnections } from '@understudy/store/reads/read-connections';
 
 /**
  * Knows which tables have been changed, by looking when it matters. Looks are numbered; each sees what every transaction

@@ -4,7 +4,7 @@ import { passingThrough } from '@understudy/query/pass-through';
 import type { QueryContext } from '@understudy/query/scope';
 import type { CachedType } from '@understudy/schema/cached-schema';
 import { heldFrom } from '@understudy/store/event-log';
-import type { Answer, ApiCall } from './api-call.ts';
+import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
 import { payloadType } from './envelope.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { runRead } from './read.ts';
@@ -47,7 +47,7 @@ export function answerEventRead(
       const held = await heldFrom(replica.db.pool);
       const reachesAll = held !== null && fromId !== null && fromId >= held;
       return reachesAll || (newestFirst && reply.hasNextPage && read.countSql === null)
-        ? reply.text
+        ? new OwnBytes(reply.body)
         : passingThrough('event not held');
     };
   });

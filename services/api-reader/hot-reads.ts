@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { CallSummary } from './api.ts';
-import type { ApiCall } from './api-call.ts';
+import type { ApiCall, OwnBytes } from './api-call.ts';
 import type { Made } from './kept-answers.ts';
 import { freshState, type LocalParts } from './local-answer.ts';
 import { queryContext } from './replica-state.ts';
@@ -10,7 +10,7 @@ import { queryContext } from './replica-state.ts';
 export interface HotRead {
   readonly summary: CallSummary;
   /** @returns the answer of the moment. @throws whatever PostgreSQL or the network says. */
-  text(): Promise<string | Buffer>;
+  body(): Promise<Buffer | OwnBytes>;
 }
 
 /**
@@ -73,7 +73,7 @@ export function createHotReads(parts: Omit<LocalParts, 'hotReads'>): HotReads {
         learned.delete(key);
         return null;
       }
-      return { summary, text: () => answers.answer(question, make) };
+      return { summary, body: () => answers.answer(question, make) };
     },
     learn: (call, asked) => {
       const { envelope, identity, body } = call;

@@ -6,9 +6,10 @@ import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import { marksOf } from '@understudy/store/change-marks';
 import { type Database, openDatabase } from '@understudy/store/database';
 import { migrate } from '@understudy/store/migrate';
-import { openReadConnections, type ReadConnections } from '@understudy/store/read-connections';
+import { openReadConnections, type ReadConnections } from '@understudy/store/reads/read-connections';
 import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { pino } from 'pino';
+import { OwnBytes } from './api-call.ts';
 import { type ChangeWatch, createChangeWatch } from './change-watch.ts';
 import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
 
@@ -57,10 +58,10 @@ after(async () => {
 async function ask(id: number): Promise<number> {
   const text = 'select frames::text from site."shot" where id = $1';
   const answer = await answers.answer(`${id}`, async () => ({
-    text: (await statements.texts({ name: 'one', text }, [id]))[0] ?? '',
+    body: Buffer.from((await statements.texts({ name: 'one', text }, [id]))[0] ?? ''),
     marks: () => marksOf(text),
   }));
-  return Number(answer.toString());
+  return Number((answer instanceof OwnBytes ? answer.bytes : answer).toString());
 }
 
 /** PostgreSQL is away for a moment: whoever asks or writes tries again. */

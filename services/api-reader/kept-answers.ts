@@ -1,8 +1,9 @@
+import { OwnBytes } from './api-call.ts';
 import type { ChangeWatch } from './change-watch.ts';
 
 /** What an answer is made of. */
 export interface Made {
-  readonly text: string;
+  readonly body: Buffer;
   /** Says which tables it was read from; null for an answer that must not be kept. Asked only where it would be. */
   readonly marks: () => readonly string[] | null;
 }
@@ -19,14 +20,17 @@ export interface KeptAnswers {
   readonly isOn: boolean;
   /** Whether an answer to a question is kept, good or not any more. */
   has(question: string): boolean;
-  /** @returns the answer of the moment to a question: kept, or made now by `make`. */
-  answer(question: string, make: () => Promise<Made>): Promise<string | Buffer>;
+  /**
+   * @returns the answer of the moment to a question: kept, or made now by `make`; own bytes where nobody else is given the
+   *   same.
+   */
+  answer(question: string, make: () => Promise<Made>): Promise<Buffer | OwnBytes>;
   /** Forgets everything: another schema is served. */
   clear(): void;
 }
 
 interface Kept {
-  readonly body: string | Buffer;
+  readonly body: Buffer;
   readonly marks: readonly string[];
   /** The last look that had ended when it began to be read: the answer sees all that this look saw. */
   readonly seen: number;
@@ -36,7 +40,7 @@ interface Kept {
 interface Making {
   /** The last look that had ended when it began. */
   readonly seen: number;
-  readonly made: Promise<string>;
+  readonly made: Promise<Buffer>;
 }
 
 /** Questions of which it is remembered that they were asked once; only what is asked again is kept. */
@@ -45,8 +49,6 @@ const ASKED_MAX = 5_000;
 const SHARE_MAX = 8;
 /** About what an answer takes besides its own bytes. */
 const OVERHEAD_BYTES = 500;
-/** Shorter ones are kept as text, which is sent in one piece with the headers; longer ones as bytes, ready to be sent. */
-const SMALL = 4_096;
 
 /** @param bytesMax memory for kept answers; 0: none is kept. */
 export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptAnswers {
@@ -87,17 +89,17 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     return false;
   };
 
-  const makeNow = async (question: string, make: () => Promise<Made>): Promise<string> => {
+  const makeNow = async (question: string, make: () => Promise<Made>): Promise<Buffer> => {
     const { seen } = changes;
     const began = epoch;
     const isWanted = isWorthKeeping(question);
     const made = await make();
-    const { text } = made;
+    const { body } = made;
     // Without a look that came before it, nobody could tell what was changed since.
     const marks = isWanted && seen > 0 ? made.marks() : null;
     if (marks !== null && began === epoch && changes.covers(marks))
-      keep(question, { body: text.length < SMALL ? text : Buffer.from(text), marks, seen });
-    return text;
+      keep(question, { body: ownBytes(body), marks, seen });
+    return body;
   };
 
   const look = async (): Promise<number | null> => {
@@ -122,16 +124,16 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
       bytes = 0;
     },
     answer: async (question, make) => {
-      if (bytesMax === 0) return (await make()).text;
+      if (bytesMax === 0) return new OwnBytes((await make()).body);
       const known = kept.get(question);
       // The first look is for those who ask again.
       if (known === undefined) {
         if (changes.seen === 0 && asked.has(question)) await look();
-        return makeNow(question, make);
+        return new OwnBytes(await makeNow(question, make));
       }
       const number = await look();
       // Nobody can tell what has changed: made anew, it is right, and if PostgreSQL is away that is found out.
-      if (number === null) return makeNow(question, make);
+      if (number === null) return new OwnBytes(await makeNow(question, make));
       // It may have been made anew while the look was under way; that is at least as good.
       const current = kept.get(question) ?? known;
       if (!changes.isChangedSince(current.marks, current.seen)) {
@@ -153,4 +155,11 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
       }
     },
   };
+}
+
+/** Small buffers share memory with others, which would be kept as well. */
+function ownBytes(body: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(body.length);
+  body.copy(own);
+  return own;
 }

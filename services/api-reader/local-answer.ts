@@ -2,8 +2,8 @@ import type { Replica } from '@understudy/pipeline/replica';
 import type { PassThrough } from '@understudy/query/pass-through';
 import type { Logger } from '@understudy/runtime/logging';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
-import type { ReadConnections } from '@understudy/store/read-connections';
-import { type Answer, type ApiCall, jsonAnswer } from './api-call.ts';
+import type { ReadConnections } from '@understudy/store/reads/read-connections';
+import { type Answer, type ApiCall, jsonAnswer, type WholeBody } from './api-call.ts';
 import type { Credentials, Verdict } from './credentials.ts';
 import { ReaderError } from './errors.ts';
 import type { HotReads } from './hot-reads.ts';
@@ -35,7 +35,7 @@ export interface LocalParts {
 }
 
 /** Makes the text of a reply, or finds while at it that only the site can. */
-export type RunLocally = () => Promise<string | Buffer | PassThrough>;
+export type RunLocally = () => Promise<WholeBody | PassThrough>;
 
 /** Says how a call is answered from the replica, or why it is not. Changes nothing. */
 export type PrepareLocally = (replica: Replica, state: ReplicaState) => RunLocally | PassThrough;
@@ -108,7 +108,7 @@ async function fromReplica(
   call: ApiCall,
   reason: string | null,
 ): Promise<Answer> {
-  let text: string | Buffer | PassThrough;
+  let text: WholeBody | PassThrough;
   try {
     text = await run();
   } catch (error) {
@@ -119,7 +119,7 @@ async function fromReplica(
     );
     return passThrough(parts.upstream, call, 'replica-failed');
   }
-  if (typeof text !== 'string' && !Buffer.isBuffer(text))
+  if (typeof text === 'object' && 'passThrough' in text)
     return passThrough(parts.upstream, call, reasonWord(text));
   return jsonAnswer('replica', reason, text);
 }

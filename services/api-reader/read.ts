@@ -1,10 +1,10 @@
 import { hash } from 'node:crypto';
-import { type CompiledRead, compileRead, countParams, pageOf } from '@understudy/query/compile-read';
+import { type CompiledRead, compileRead, countParams } from '@understudy/query/compile-read';
 import { passingThrough } from '@understudy/query/pass-through';
 import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
-import type { ReadConnections } from '@understudy/store/read-connections';
+import type { ReadConnections } from '@understudy/store/reads/read-connections';
 import type { Answer, ApiCall } from './api-call.ts';
 import type { Made } from './kept-answers.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
@@ -22,7 +22,7 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     const answers = parts.answersOf(context.schema);
     const question = answers.isOn ? questionOf(payload) : '';
     const made = async (read: CompiledRead): Promise<Made> => ({
-      text: (await runRead(parts.statements, read)).text,
+      body: (await runRead(parts.statements, read)).body,
       marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
     });
     const read = compileRead(payload, context);
@@ -38,7 +38,7 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;
     if (base === null) return passingThrough('image addresses');
     return async () =>
-      withLinks((await runRead(parts.statements, read)).text, images.fields, (ref, name) =>
+      withLinks((await runRead(parts.statements, read)).body.toString(), images.fields, (ref, name) =>
         parts.mediaLinks.linkTo(ref, name, base),
       );
   });
@@ -62,22 +62,32 @@ function imagesOf(
 
 /** A reply to `read`. */
 export interface ReadReply {
-  /** `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2) */
-  readonly text: string;
+  /** `{"results": {"entities": […], "paging_info": {…}}}` (protocol §3.2) in UTF-8; nobody else's. */
+  readonly body: Buffer;
   readonly hasNextPage: boolean;
 }
 
 /** Runs a compiled read, as of now. */
 export async function runRead(statements: ReadConnections, read: CompiledRead): Promise<ReadReply> {
   const now = new Date();
-  const texts = await statements.texts({ name: read.name, text: read.sql }, boundAt(read.params, now));
-  const { entities, hasNextPage } = pageOf(read, texts);
   const { pageSize, page } = read;
-  let paging = `"current_page":${page},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`;
-  if (read.countSql !== null) {
-    const counting = { name: read.name === '' ? '' : `count_${read.name}`, text: read.countSql };
-    const count = Number((await statements.texts(counting, boundAt(countParams(read), now)))[0]);
-    paging = `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize}`;
-  }
-  return { text: `{"results":{"entities":${entities},"paging_info":{${paging}}}}`, hasNextPage };
+  const paging = read.countSql === null ? null : await pagingOf(statements, read, read.countSql, now);
+  return statements.rows({ name: read.name, text: read.sql }, boundAt(read.params, now), (rows) => {
+    const hasNextPage = rows.count > pageSize;
+    const after = `],"paging_info":{${paging ?? `"current_page":${page},"entities_per_page":${pageSize},"has_next_page":${hasNextPage}`}}}}`;
+    return { body: rows.between('{"results":{"entities":[', after, pageSize), hasNextPage };
+  });
+}
+
+/** What a caller is told who asked for counts. */
+async function pagingOf(
+  statements: ReadConnections,
+  read: CompiledRead,
+  countSql: string,
+  now: Date,
+): Promise<string> {
+  const { pageSize, page } = read;
+  const counting = { name: read.name === '' ? '' : `count_${read.name}`, text: countSql };
+  const count = Number((await statements.texts(counting, boundAt(countParams(read), now)))[0]);
+  return `"current_page":${count === 0 ? 0 : page},"page_count":${Math.ceil(count / pageSize)},"entity_count":${count},"entities_per_page":${pageSize}`;
 }

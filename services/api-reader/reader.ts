@@ -16,7 +16,7 @@ import { siteBudget } from '@understudy/runtime/site-budget';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { createSiteClient, isReadMethod } from '@understudy/site-client/site-client';
 import { openDatabase } from '@understudy/store/database';
-import { openReadConnections } from '@understudy/store/read-connections';
+import { openReadConnections } from '@understudy/store/reads/read-connections';
 import { Registry } from 'prom-client';
 import { whyAlwaysSites } from './always-site.ts';
 import type { AnswerCall } from './api.ts';

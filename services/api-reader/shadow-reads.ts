@@ -5,7 +5,7 @@ import { compareRows } from '@understudy/pipeline/verify/compare-rows';
 import type { Logger } from '@understudy/runtime/logging';
 import type { SiteClient, WireAuth } from '@understudy/site-client/site-client';
 import { Counter, type Registry } from 'prom-client';
-import type { Answer, ApiCall } from './api-call.ts';
+import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
 
 export interface ShadowReads {
   /**
@@ -89,8 +89,8 @@ export function createShadowReads(parts: {
       if (Math.random() >= share) return;
       const replica = parts.replica();
       // Kept answers are bytes; what is kept is what is most worth comparing.
-      const body = Buffer.isBuffer(answer.body) ? answer.body.toString('utf8') : answer.body;
-      if (replica === null || typeof body !== 'string' || body.length > TEXT_MAX) return;
+      const body = textOf(answer.body);
+      if (replica === null || body === null || body.length > TEXT_MAX) return;
       if (underWay.size >= AT_ONCE) {
         shadows.inc({ outcome: 'skipped' });
         return;
@@ -110,6 +110,13 @@ export function createShadowReads(parts: {
       await Promise.all(underWay);
     },
   };
+}
+
+/** @returns null for what passes by. */
+function textOf(body: Answer['body']): string | null {
+  if (typeof body === 'string') return body;
+  if (body instanceof OwnBytes) return body.bytes.toString('utf8');
+  return Buffer.isBuffer(body) ? body.toString('utf8') : null;
 }
 
 function byId(rows: readonly EntityRow[] | undefined): ReadonlyMap<number, EntityRow> {

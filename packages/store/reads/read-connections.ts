@@ -1,10 +1,16 @@
-import type { Duplex } from 'node:stream';
-import pg from 'pg';
+import { type Ask, ReadLane } from './read-lane.ts';
+import type { RowBytes } from './row-bytes.ts';
+import type { TextStatement } from './statement-bytes.ts';
 import { createStatementCosts } from './statement-costs.ts';
-import { TextQuery, type TextStatement } from './text-query.ts';
 
 /** Connections that run prepared statements for many askers at once. */
 export interface ReadConnections {
+  /**
+   * Runs a statement.
+   * @param read makes what is wanted of its rows, which are good until it returns.
+   * @throws what PostgreSQL or the network says, or `read`.
+   */
+  rows<T>(statement: TextStatement, values: readonly unknown[], read: (rows: RowBytes) => T): Promise<T>;
   /** Runs a statement. @returns the texts of its only column, row by row. @throws what PostgreSQL or the network says. */
   texts(statement: TextStatement, values: readonly unknown[]): Promise<readonly string[]>;
   /** How many connections were lost so far: where one is lost, what was seen through it may be lost as well. */
@@ -21,13 +27,10 @@ export interface ReadConnectionsOptions {
   readonly timeoutMs: number;
 }
 
-const CONNECT_TIMEOUT_MS = 5_000;
 /** Statements on their way in one connection; what is beyond waits here, where it can take whichever is free first. */
 const DEPTH_MAX = 32;
 /** A connection that has not answered for so long may be busy with something slow: others are taken before it. */
 const SLOW_MS = 10;
-/** PostgreSQL keeps each prepared statement in the memory of its connection; one with this many is replaced. */
-const STATEMENTS_MAX = 1_000;
 /**
  * A lane with more to do than this takes no more: what waits here goes to whichever lane is free first, while what was sent
  * to one whose process has to wait for the processor waits with it.
@@ -50,32 +53,10 @@ const WATCH_MS = 1_000;
 /** How long no further connection is tried after one could not be opened. */
 const REOPEN_MS = 1_000;
 
-/** A statement that is not on its way yet. */
-interface Waiting {
-  readonly statement: TextStatement;
-  readonly values: readonly unknown[];
-  readonly resolve: (texts: readonly string[]) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-/** One connection, and what is on its way in it. */
-interface Lane {
-  readonly client: pg.Client;
-  isReady: boolean;
-  /** Takes no more, and is closed once it is empty. */
-  isRetired: boolean;
-  depth: number;
-  /** How long what is on its way is expected to take PostgreSQL, milliseconds. */
-  backlogMs: number;
-  /** When it last answered, or was given something while it was empty. */
-  heardAt: number;
-  readonly names: Set<string>;
-  /** What goes out with the present turn. */
-  readonly outbox: Buffer[];
-}
-
-const streamOf = (client: pg.Client): Duplex =>
-  (client as unknown as { readonly connection: { readonly stream: Duplex } }).connection.stream;
+/** How many statements went out together lately, on average; how much of it the last time counts. */
+const TOGETHER_SHARE = 1 / 16;
+/** While fewer go out together, whoever asks is alone. */
+const ALONE = 1.2;
 
 /**
  * Opens connections as they are needed. Statements go out in one write and come back in one read for all who ask at the
@@ -84,63 +65,45 @@ const streamOf = (client: pg.Client): Duplex =>
  * are slow to answer, or have more to do than one of PostgreSQL's processes does soon.
  */
 export function openReadConnections(options: ReadConnectionsOptions): ReadConnections {
-  const lanes = new Set<Lane>();
-  const waiting: Waiting[] = [];
+  const lanes = new Set<ReadLane>();
+  const waiting: Ask[] = [];
   const costs = createStatementCosts();
   let isFlushing = false;
+  let together = 1;
   let isLookingAgain = false;
   let losses = 0;
   let isClosed = false;
   let failedAt = Number.NEGATIVE_INFINITY;
 
   const open = (): void => {
-    const client = new pg.Client({
-      connectionString: options.url,
-      application_name: options.applicationName,
-      connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-      statement_timeout: options.timeoutMs,
-      keepAlive: true,
-      // What is read is in memory nearly always; PostgreSQL would take a page out of order to cost four in order. Where it takes
-      // it to cost little more than one, it looks rows up one by one that are found together in less.
-      options: '-c random_page_cost=1.5',
-      pipeline: true,
-    });
-    const lane: Lane = {
-      client,
-      isReady: false,
-      isRetired: false,
-      depth: 0,
-      backlogMs: 0,
-      heardAt: performance.now(),
-      names: new Set(),
-      outbox: [],
-    };
+    const lane: ReadLane = new ReadLane(
+      options,
+      {
+        ready: () => flush(),
+        lost: (error, wasReady) => {
+          if (!lanes.delete(lane)) return;
+          losses += 1;
+          if (!wasReady) failedAt = performance.now();
+          // What was sent has been failed; what waits has nobody to wait for if this was the last.
+          if (![...lanes].some((other) => other.isReady))
+            for (const { settle } of waiting.splice(0)) settle(error, null);
+        },
+        answered: () => answered(lane),
+      },
+      costs.learn,
+    );
     lanes.add(lane);
-    const lose = (error: unknown): void => {
-      if (!lanes.delete(lane)) return;
-      losses += 1;
-      if (!lane.isReady) failedAt = performance.now();
-      // pg fails what was sent; what waits has nobody to wait for if this was the last.
-      if (![...lanes].some((other) => other.isReady))
-        for (const { reject } of waiting.splice(0)) reject(error);
-    };
-    client.on('error', lose);
-    client.on('end', () => lose(new Error('the connection to PostgreSQL ended')));
-    client.connect().then(() => {
-      lane.isReady = true;
-      flush();
-    }, lose);
   };
 
-  const isBusy = (lane: Lane, expectedMs: number): boolean =>
+  const isBusy = (lane: ReadLane, expectedMs: number): boolean =>
     lane.backlogMs > (expectedMs > LONG_MS ? BUSY_FOR_LONG_MS : BUSY_MS);
 
   /**
    * The first lane that will soon be through with what it has, so that few lanes have much to do at once; else the one that
    * answers soonest, as far as one can tell; null if all are full.
    */
-  const best = (now: number, expectedMs: number): Lane | null => {
-    let found: Lane | null = null;
+  const best = (now: number, expectedMs: number): ReadLane | null => {
+    let found: ReadLane | null = null;
     let foundMs = Number.POSITIVE_INFINITY;
     for (const lane of lanes) {
       if (!lane.isReady || lane.isRetired || lane.depth >= DEPTH_MAX) continue;
@@ -154,7 +117,7 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     return found;
   };
 
-  const isSlow = (lane: Lane, now: number): boolean => lane.depth > 0 && now - lane.heardAt > SLOW_MS;
+  const isSlow = (lane: ReadLane, now: number): boolean => lane.depth > 0 && now - lane.heardAt > SLOW_MS;
 
   const isOpening = (): boolean => {
     for (const lane of lanes) if (!lane.isReady) return true;
@@ -169,7 +132,8 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
   const flush = (): void => {
     isFlushing = false;
     const now = performance.now();
-    const used = new Set<Lane>();
+    const used = new Set<ReadLane>();
+    let sent = 0;
     for (let next = waiting[0]; next !== undefined; next = waiting[0]) {
       const expectedMs = costs.of(next.statement.name);
       const lane = best(now, expectedMs);
@@ -180,13 +144,11 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
       if (lane === null || waits || (isLate && isOpening())) break;
       waiting.shift();
       used.add(lane);
-      send(lane, next, now, expectedMs);
+      sent += 1;
+      lane.put(next, now, expectedMs);
     }
-    for (const { client, outbox } of used) {
-      const stream = streamOf(client);
-      if (stream.writable) stream.write(outbox.length === 1 ? outbox[0] : Buffer.concat(outbox));
-      outbox.length = 0;
-    }
+    for (const lane of used) lane.flush();
+    if (sent > 0) together += (sent - together) * TOGETHER_SHARE;
     if (waiting.length > 0) lookAgain();
   };
 
@@ -200,32 +162,10 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     }, SLOW_MS + 1);
   };
 
-  const send = (lane: Lane, next: Waiting, now: number, expectedMs: number): void => {
-    const { statement, values, resolve, reject } = next;
-    if (lane.depth === 0) lane.heardAt = now;
-    lane.depth += 1;
-    lane.backlogMs += expectedMs;
-    lane.names.add(statement.name);
-    if (lane.names.size >= STATEMENTS_MAX) lane.isRetired = true;
-    const query = new TextQuery(statement, values, lane.outbox, (error, texts) => {
-      if (error === null) resolve(texts);
-      else reject(error);
-      const heardAt = performance.now();
-      costs.learn(statement.name, heardAt - lane.heardAt);
-      lane.heardAt = heardAt;
-      lane.depth -= 1;
-      lane.backlogMs = lane.depth === 0 ? 0 : lane.backlogMs - expectedMs;
-      answered(lane);
-    });
-    lane.client.query(query);
-  };
-
-  const answered = (lane: Lane): void => {
+  const answered = (lane: ReadLane): void => {
     if (lane.isRetired && lane.depth === 0) {
       lanes.delete(lane);
-      lane.client.end().catch(() => {
-        // It was closed from the other side; nobody needs it any more.
-      });
+      void lane.close();
     }
     if (waiting.length > 0) flushSoon();
   };
@@ -241,36 +181,54 @@ export function openReadConnections(options: ReadConnectionsOptions): ReadConnec
     const silentSince = performance.now() - options.timeoutMs - SILENT_MS;
     for (const lane of lanes) {
       // PostgreSQL ends what takes too long; if not even that is heard of, the network is gone.
-      if (lane.depth > 0 && lane.heardAt < silentSince)
-        streamOf(lane.client).destroy(new Error('PostgreSQL is silent'));
+      if (lane.depth > 0 && lane.heardAt < silentSince) lane.break(new Error('PostgreSQL is silent'));
     }
     if (waiting.length > 0) flush();
   }, WATCH_MS);
   watch.unref();
 
+  const ask: ReadConnections['rows'] = (statement, values, read) =>
+    new Promise((resolve, reject) => {
+      if (isClosed) {
+        reject(new Error('the connections are closed'));
+        return;
+      }
+      waiting.push({
+        statement,
+        values,
+        settle: (error, rows) => {
+          if (rows === null) {
+            reject(error);
+            return;
+          }
+          try {
+            resolve(read(rows));
+          } catch (failure) {
+            reject(failure);
+          }
+        },
+      });
+      if (isAlone()) flush();
+      else flushSoon();
+    });
+
+  /** Whether nobody else is likely to ask in this turn of the event loop: waiting for its end would gain nothing. */
+  const isAlone = (): boolean => {
+    if (together > ALONE || waiting.length > 1 || isFlushing) return false;
+    for (const lane of lanes) if (lane.depth > 0) return false;
+    return true;
+  };
+
   return {
     get losses() {
       return losses;
     },
-    texts: (statement, values) =>
-      new Promise((resolve, reject) => {
-        if (isClosed) {
-          reject(new Error('the connections are closed'));
-          return;
-        }
-        waiting.push({ statement, values, resolve, reject });
-        flushSoon();
-      }),
+    rows: ask,
+    texts: (statement, values) => ask(statement, values, (rows) => rows.texts()),
     close: async () => {
       isClosed = true;
       clearInterval(watch);
-      await Promise.all(
-        [...lanes].map((lane) =>
-          lane.client.end().catch(() => {
-            // It was broken already.
-          }),
-        ),
-      );
+      await Promise.all([...lanes].map((lane) => lane.close()));
     },
   };
 }
