@@ -3,12 +3,26 @@ import { segmentsOf } from './path.ts';
 import type { Located, Scope, Source } from './scope.ts';
 import { literal } from './sql.ts';
 
-/** JSON text of a link to something alive, as the site writes it (protocol §3.4). */
-const LINK_JSON = `'{"type":' || to_json(lt.entity_type)::text || ',"id":' || lt.entity_id || ',"name":'
-  || coalesce(to_json(lt.name)::text, 'null') || '}'`;
+/** Beyond so many types that a field may lead to, telling which it is takes longer than writing it as any text. */
+const TYPES_MAX = 8;
 
-const linkJson = (alias: string, typeColumn: string, idColumn: string): string =>
-  `select ${LINK_JSON} as json from understudy.link_target lt where lt.entity_type = ${alias}.${typeColumn}
+/** The beginning of a link's JSON text, up to its id. */
+function linkStart(types: readonly string[]): string {
+  const other = `'{"type":' || json_scalar(lt.entity_type)::text || ',"id":'`;
+  if (types.length === 0 || types.length > TYPES_MAX) return other;
+  const known = types.map(
+    (type) => `when ${literal(type)} then ${literal(`{"type":${JSON.stringify(type)},"id":`)}`,
+  );
+  return `case lt.entity_type ${known.join(' ')} else ${other} end`;
+}
+
+/**
+ * SQL for the JSON text of a link to something alive, as the site writes it (protocol §3.4).
+ * @param types that the field may lead to; empty where that is not known.
+ */
+const linkJson = (alias: string, typeColumn: string, idColumn: string, types: readonly string[]): string =>
+  `select ${linkStart(types)} || lt.entity_id || ',"name":' || coalesce(json_scalar(lt.name)::text, 'null') || '}' as json
+        from understudy.link_target lt where lt.entity_type = ${alias}.${typeColumn}
         and lt.entity_id = ${alias}.${idColumn} and lt.active`;
 
 /** SQL for a field's JSON text (protocol §3.5). */
@@ -20,27 +34,29 @@ export function fieldJson(source: Source, located: Located): string {
     case 'link':
       // A lookup for each row: joined instead, 500 rows with four links take twice as long (7 to 20 ms of PostgreSQL),
       // since all names are hashed for a page of them.
-      return `coalesce((${linkJson(alias, located.typeColumn, located.idColumn)}), 'null')`;
+      return `coalesce((${linkJson(alias, located.typeColumn, located.idColumn, located.field.validTypes)}), 'null')`;
     case 'links':
       // `offset 0` keeps it a lookup for each link: joined otherwise, names are read from the first of their type on, up to
       // that which is linked.
       return `coalesce((select '[' || string_agg(lt.json, ',' order by l.target_id, l.target_type collate "C") || ']'
-        from ${located.table} l join lateral (${linkJson('l', 'target_type', 'target_id')} offset 0) lt on true
+        from ${located.table} l join lateral (${linkJson('l', 'target_type', 'target_id', located.field.validTypes)} offset 0) lt on true
         where l.entity_id = ${alias}.id and not l._removed), '[]')`;
     case 'none':
       throw new NotCompiled('field not kept', `${source.type.name}.${located.field.name}`);
   }
 }
 
+/**
+ * `json_scalar` knows the type of what it is given once the statement is prepared; `to_json` looks it up for each value, and
+ * takes half as long again.
+ */
 function columnJson(column: string, sqlType: string): string {
   switch (sqlType) {
     case 'boolean':
       return `case when ${column} then 'true' else 'false' end`;
-    // Both are written as JSON has them whatever the session's style is, in half the time that a pattern takes.
-    case 'date':
-      return `coalesce(to_json(${column})::text, 'null')`;
+    // Written as JSON has it whatever the session's style is, in half the time that a pattern takes. Years have four digits.
     case 'timestamptz':
-      return `coalesce(rtrim(to_json(date_trunc('second', ${column} at time zone 'UTC'))::text, '"') || 'Z"', 'null')`;
+      return `coalesce(left(json_scalar(${column} at time zone 'UTC')::text, ${SECONDS_END}) || 'Z"', 'null')`;
     case 'uuid':
       return `coalesce('"' || ${column}::text || '"', 'null')`;
     case 'bigint':
@@ -48,9 +64,12 @@ function columnJson(column: string, sqlType: string): string {
     case 'jsonb':
       return `coalesce(${column}::text, 'null')`;
     default:
-      return `coalesce(to_json(${column})::text, 'null')`;
+      return `coalesce(json_scalar(${column})::text, 'null')`;
   }
 }
+
+/** Where the seconds end in `"2026-01-02T03:04:05.678"`. */
+const SECONDS_END = 20;
 
 /** Fields of one source, and what its links lead to, in the order in which they were first asked for. */
 interface Wanted {
@@ -70,6 +89,8 @@ export interface RowSql {
 /** Joined links beyond these are looked up for each row: planning joins takes time, and longer with each of them. */
 const JOINED_MAX = 5;
 
+type LocatedLink = Extract<Located, { readonly kind: 'link' }>;
+
 /** Joins what links of the root lead to. */
 class LinkJoins {
   readonly #most: number;
@@ -80,12 +101,12 @@ class LinkJoins {
   }
 
   /** @returns SQL of the link's JSON text, null for one more than are joined. */
-  add({ alias }: Source, typeColumn: string, idColumn: string): string | null {
+  add({ alias }: Source, { typeColumn, idColumn, field }: LocatedLink): string | null {
     if (this.#joins.length >= this.#most) return null;
     const name = `link${this.#joins.length + 1}`;
     // `offset 0` keeps it a lookup for each different link: never all names hashed, nor another order of rows.
     this.#joins.push(
-      ` left join lateral (${linkJson(alias, typeColumn, idColumn)} offset 0) ${name} on true`,
+      ` left join lateral (${linkJson(alias, typeColumn, idColumn, field.validTypes)} offset 0) ${name} on true`,
     );
     return `coalesce(${name}.json, 'null')`;
   }
@@ -157,8 +178,7 @@ function keys(scope: Scope, source: Source, wanted: Wanted, joins: LinkJoins | n
     if (located.field.absent) continue;
     if (typeof item === 'string') {
       const key = `,${JSON.stringify(item)}:`;
-      const joined =
-        located.kind === 'link' ? joins?.add(source, located.typeColumn, located.idColumn) : undefined;
+      const joined = located.kind === 'link' ? joins?.add(source, located) : undefined;
       found.push({
         sql: `${literal(key)} || ${joined ?? fieldJson(source, located)}`,
         nulls: `${key}null`,
