@@ -2,7 +2,7 @@ import { type EntityRef, type EntityRow, isEntityRef, refKey } from '@understudy
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import type { Queryable } from '@understudy/store/database';
 import type { EntityTable } from '@understudy/store/entity-tables';
-import { linksOf } from '@understudy/store/merge/fetched';
+import { linksOf } from '@understudy/store/merge/fetched-links';
 import { readKnownLinks } from '@understudy/store/merge/known-links';
 import { lockRows } from '@understudy/store/merge/known-rows';
 import type { RefreshRequest } from '@understudy/store/refresh-requests';

@@ -10,9 +10,10 @@ export async function nextTick(q: Queryable): Promise<number> {
 /** The next `count` readings, ascending. */
 export async function nextTicks(q: Queryable, count: number): Promise<readonly number[]> {
   if (count === 0) return [];
-  const { rows } = await q.query<{ tick: string }>(
-    `select nextval('understudy.tick') as tick from generate_series(1, $1)`,
-    [count],
-  );
+  const { rows } = await q.query<{ tick: string }>({
+    name: 'next-ticks',
+    text: `select nextval('understudy.tick') as tick from generate_series(1, $1::int)`,
+    values: [count],
+  });
   return rows.map((row) => Number(row.tick)).sort((a, b) => a - b);
 }

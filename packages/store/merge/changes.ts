@@ -221,6 +221,7 @@ class Merging {
           target,
           state: value ? 'there' : 'removed',
           tick,
+          isKnown: link !== undefined,
         });
         const ref = { type: target.type, id: target.id };
         if (known.value !== value) this.#log(change, told.field, value ? null : ref, value ? ref : null);

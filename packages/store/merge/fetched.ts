@@ -3,11 +3,19 @@ import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { recordSeenTargets, type SeenTarget } from '../link-targets.ts';
+import { sentTogether } from '../sent-together.ts';
 import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
-import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
-import { type FetchedColumn, type FetchedWork, fetchedStatement } from './fetched-statement.ts';
-import { type KnownRow, lockRows } from './known-rows.ts';
+import { type FetchedLinks, linksOf, mergeFetchedLinks } from './fetched-links.ts';
+import {
+  type FetchedColumn,
+  type FetchedWork,
+  fetchedColumn,
+  fetchedStatement,
+  partOf,
+} from './fetched-statement.ts';
+import { readKnownLinks } from './known-links.ts';
+import { lockRows } from './known-rows.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
 
 /** One answer of the site about entities of one type: every cached field of every row. */
@@ -35,6 +43,7 @@ export class MergeRaced extends Error {
 }
 
 const DISPLAY_NAME = 'cached_display_name';
+const ACTIVE = '_active';
 
 /** Fields that a fetch must show, so that its rows are complete. */
 export function fetchedFields(table: EntityTable): readonly string[] {
@@ -52,131 +61,125 @@ export function requestedFields(table: EntityTable): readonly string[] {
 
 /**
  * Merges rows that were fetched (design: one merge). A fetched value replaces a field unless the field was changed by
- * an event or write later than the fetch; a row that a later fetch has told of is left alone. One statement for the
- * rows, one for each list of links and one for display names, however many rows there are; the changes are logged in
- * the same statements.
+ * an event or write later than the fetch; a row that a later fetch has told of is left alone. The rows are locked in the
+ * order of their ids, then there is one statement for those that are there, one for those that are not, one for each list
+ * of links and one for display names, however many rows there are; the changes are logged in the same statements.
  *
  * A row that did not change is written all the same: its tick and the site's time are what keeps an older event or
  * fetch, told later, from setting it back.
  * @returns ids of the rows that took the fetch.
+ * @throws MergeRaced where somebody else makes one of the rows at the same time.
  */
 export async function mergeFetched(
   tx: Queryable,
   table: EntityTable,
   fetched: FetchedRows,
 ): Promise<readonly number[]> {
-  const { tick } = fetched;
+  const { tick, siteTime } = fetched;
   const origin = fetched.origin ?? UNLOGGED;
   // An answer names every entity once; of one that appears twice the first is as good as the other.
   const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
   const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
   if (rows.length === 0) return [];
-  const merging = origin.logged
-    ? mergeLogged(tx, table, { ...fetched, rows }, origin, await lockRows(tx, table, idsOf(rows), []))
-    : mergeUnlogged(tx, table, { ...fetched, rows });
-  // Rows before names: the order of locks is the same for everybody. Names are gathered while PostgreSQL merges the rows.
-  const naming = recordSeenTargets(tx, targetsSeen(table, rows), tick);
-  const [accepted] = await Promise.all([merging, naming]);
-  const taken = new Map(accepted.map((row) => [Number(row.id), row]));
-  await mergeFetchedLinks(tx, table, linksOfTaken(table, rows, taken), tick, origin);
-  return [...taken.keys()];
+  const ids = rows.map(({ row }) => row.id);
+  // Values are gathered while PostgreSQL locks the rows, names while it writes them.
+  const [known, columns] = await sentTogether([lockRows(tx, table, ids, []), columnsOf(table, rows)]);
+  const there: number[] = [];
+  const absent: number[] = [];
+  rows.forEach(({ row }, at) => {
+    const ours = known.get(row.id);
+    if (ours === undefined) absent.push(at);
+    else if (ours.fetchedTick < tick) there.push(at);
+  });
+  const writing = [
+    writeRows(tx, table, 'change', { tick, siteTime, origin }, columns, there, {
+      sqlType: 'tid',
+      values: there.map((at) => known.get(ids[at] ?? 0)?.place ?? null),
+    }),
+    writeRows(tx, table, 'make', { tick, siteTime, origin }, columns, absent, {
+      sqlType: 'bigint',
+      values: absent.map((at) => ids[at] ?? null),
+    }),
+  ] as const;
+  const taken = [...there, ...absent].sort((a, b) => a - b);
+  const lists = listsOf(table);
+  const takenIds = taken.map((at) => ids[at] ?? 0);
+  // Rows before names: the order of locks is the same for everybody.
+  const [changed, , knownLinks] = await sentTogether([
+    ...writing,
+    readKnownLinks(tx, table, lists, takenIds),
+    recordSeenTargets(tx, targetsSeen(table, rows), tick),
+  ]);
+  const links = taken.flatMap((at): FetchedLinks[] => {
+    const one = rows[at];
+    if (one === undefined) return [];
+    const { row } = one;
+    return [{ row, later: changed.get(row.id) ?? NONE, appeared: !known.has(row.id) }];
+  });
+  await mergeFetchedLinks(tx, table, { fields: lists, rows: links, known: knownLinks, tick }, origin);
+  return takenIds;
 }
 
-async function mergeUnlogged(
-  tx: Queryable,
-  table: EntityTable,
-  { tick, siteTime, rows }: FetchedRows,
-): Promise<readonly MergedRow[]> {
-  const { parameters, ...statement } = fetchedStatement(table, 'merge', columnsOf(table, rows));
-  const values = [tick, siteTime, arrayParameter(idsOf(rows), 'bigint'), ...parameters];
-  return (await tx.query<MergedRow>({ ...statement, values })).rows;
-}
+const NONE: readonly string[] = [];
+/** SQLSTATE of a second row with the same key. */
+const UNIQUE_VIOLATION = '23505';
 
 /**
- * The same, and logs what it changes. All it does is sent at once.
- * @param known those of the rows that are there, locked, so that what they were is known, whoever else writes to them.
- * @throws MergeRaced where somebody else makes a row at the same time.
+ * Writes some of the fetched rows, which must be locked (`change`) or, as far as is known, not there (`make`).
+ * @param some their places among the rows.
+ * @param keys of them.
+ * @returns the fields that something later than the fetch has told of, of rows that have any.
+ * @throws MergeRaced where one is written by somebody else after all.
  */
-async function mergeLogged(
+async function writeRows(
   tx: Queryable,
   table: EntityTable,
-  { tick, siteTime, rows }: FetchedRows,
-  { source, user = null }: Origin,
-  known: ReadonlyMap<number, KnownRow>,
-): Promise<readonly MergedRow[]> {
-  const values = [tick, siteTime, source, user?.type ?? null, user?.id ?? null];
-  const there = rows.filter(({ row }) => (known.get(row.id)?.fetchedTick ?? tick) < tick);
-  const absent = rows.filter(({ row }) => !known.has(row.id));
-  const write = async (
-    work: FetchedWork,
-    some: FetchedRows['rows'],
-    keys: Buffer | string,
-  ): Promise<readonly MergedRow[]> => {
-    if (some.length === 0) return [];
-    const { parameters, ...statement } = fetchedStatement(table, work, columnsOf(table, some));
-    const { rows: written } = await tx.query<MergedRow>({
+  work: FetchedWork,
+  { tick, siteTime, origin }: { readonly tick: number; readonly siteTime: Date; readonly origin: Origin },
+  columns: readonly FetchedColumn[],
+  some: readonly number[],
+  keys: { readonly sqlType: string; readonly values: readonly Json[] },
+): Promise<ReadonlyMap<number, readonly string[]>> {
+  if (some.length === 0) return new Map();
+  const isAll = some.length === columns[0]?.values.length;
+  const ofSome = isAll ? columns : columns.map((column) => partOf(column, some));
+  const { parameters, ...statement } = fetchedStatement(table, work, origin.logged, ofSome);
+  const { source, user = null } = origin;
+  const log = origin.logged ? [source, user?.type ?? null, user?.id ?? null] : [];
+  const values = [tick, siteTime, ...log, arrayParameter(keys.values, keys.sqlType), ...parameters];
+  const answer = await tx
+    .query<{ written: number; later: Readonly<Record<string, readonly string[]>> | null }>({
       ...statement,
-      values: [...values, keys, ...parameters],
+      values,
+    })
+    .catch((error: unknown) => {
+      throw (error as { code?: string }).code === UNIQUE_VIOLATION ? new MergeRaced() : error;
     });
-    if (written.length < some.length) throw new MergeRaced();
-    return written;
-  };
-  const places = there.map(({ row }) => known.get(row.id)?.place ?? null);
-  const [changed, made] = await Promise.all([
-    write('change', there, arrayParameter(places, 'tid')),
-    write('make', absent, arrayParameter(idsOf(absent), 'bigint')),
-  ]);
-  return [...changed, ...made];
+  const [row] = answer.rows;
+  if ((row?.written ?? answer.rowCount) !== some.length) throw new MergeRaced();
+  return new Map(Object.entries(row?.later ?? {}).map(([id, later]) => [Number(id), later]));
 }
 
-const idsOf = (rows: FetchedRows['rows']): readonly number[] => rows.map(({ row }) => row.id);
-
-/** The values of rows, column by column, in one order. */
-function columnsOf(table: EntityTable, rows: FetchedRows['rows']): readonly FetchedColumn[] {
+/** The values of rows, column by column, in one order. Rejects what is no value of its field: a statement is under way. */
+async function columnsOf(table: EntityTable, rows: FetchedRows['rows']): Promise<readonly FetchedColumn[]> {
   return [...scalarFields(table).values()].flatMap((field) => {
+    const { name, columns } = field;
+    const wire = (one: FetchedRows['rows'][number]): Json | undefined =>
+      name === ACTIVE ? one.active : one.row[name];
+    const first = rows[0] === undefined ? undefined : wire(rows[0]);
+    const isConstant = typeof first !== 'object' || first === null;
     const parsed =
-      field.name === '_active'
-        ? rows.map(({ active }): Json => active)
-        : rows.map(({ row }) => field.parse(row[field.name]));
-    return field.columns.map(({ name, sqlType, of }) => ({
-      name,
-      sqlType,
-      stamp: field.name,
-      values: parsed.map(of),
-    }));
+      isConstant && rows.every((one) => wire(one) === first)
+        ? new Array<Json>(rows.length).fill(field.parse(first))
+        : rows.map((one) => field.parse(wire(one)));
+    return columns.map(({ name: column, sqlType, of }) =>
+      fetchedColumn({ name: column, sqlType, stamp: name }, parsed.map(of)),
+    );
   });
 }
 
-/** The links of the rows that took the fetch, without lists that something later has told all of. */
-function linksOfTaken(
-  table: EntityTable,
-  rows: FetchedRows['rows'],
-  taken: ReadonlyMap<number, MergedRow>,
-): readonly FetchedLinks[] {
-  const fields = [...table.fields].flatMap(([name, storage]) => (storage.kind === 'links' ? [name] : []));
-  if (fields.length === 0) return [];
-  return rows.flatMap(({ row }) => {
-    const merged = taken.get(row.id);
-    if (merged === undefined) return [];
-    const { later } = merged;
-    const ofRow = later === null ? fields : fields.filter((name) => !later.includes(name));
-    const links = new Map(ofRow.map((name) => [name, linksOf(row[name])]));
-    return [{ id: row.id, links, appeared: merged.appeared }];
-  });
-}
-
-/** A row that took the fetch. */
-interface MergedRow {
-  readonly id: string;
-  /** Fields that something later than the fetch has told of. */
-  readonly later: readonly string[] | null;
-  /** It was not there before; only known where the log is on. */
-  readonly appeared: boolean;
-}
-
-/** The links in a wire value; anything else in it is left out. */
-export function linksOf(value: Json | undefined): readonly EntityLink[] {
-  return Array.isArray(value) ? (value.filter(isEntityRef) as unknown as EntityLink[]) : [];
+function listsOf(table: EntityTable): readonly string[] {
+  return [...table.fields].flatMap(([name, storage]) => (storage.kind === 'links' ? [name] : []));
 }
 
 /** Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves. */

@@ -4,9 +4,10 @@ import type { EntityTable } from '../entity-tables.ts';
 import { recordSeenTargets } from '../link-targets.ts';
 import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
-import { linksOf, targetsSeen } from './fetched.ts';
+import { targetsSeen } from './fetched.ts';
 import { type FetchedLinks, mergeFetchedLinks } from './fetched-links.ts';
 import { isSame } from './judge.ts';
+import { readKnownLinks } from './known-links.ts';
 import { lockRows } from './known-rows.ts';
 import { type Origin, UNLOGGED } from './origin.ts';
 import { type DataUpdate, logUpdates, ROW } from './update-log.ts';
@@ -54,9 +55,12 @@ export async function mergePartial(
   const made = fetched.makeMissing === true ? await makeRows(tx, table, rows) : new Set<number>();
   for (const id of made) log(id, ROW, null, true);
   const names = [ACTIVE, ...fetched.fields];
-  const known = await lockRows(tx, table, ids, names);
   const scalars = scalarFields(table);
   const lists = fetched.fields.filter((name) => table.fields.get(name)?.kind === 'links');
+  const [known, knownLinks] = await Promise.all([
+    lockRows(tx, table, ids, names),
+    readKnownLinks(tx, table, lists, ids),
+  ]);
   const writes = new Map<number, RowWrite>();
   const links: FetchedLinks[] = [];
   const missing: number[] = [];
@@ -76,14 +80,14 @@ export async function mergePartial(
       write.set(name, { value, tick });
       if (!made.has(row.id) && !isSame(before, value)) log(row.id, name, before, value);
     }
-    const newer = lists.filter((name) => !isOld(name));
-    for (const name of newer) write.set(name, { value: null, tick });
+    const later = lists.filter(isOld);
+    for (const name of lists) if (!later.includes(name)) write.set(name, { value: null, tick });
     if (write.size > 0) writes.set(row.id, write);
-    const ofRow = new Map(newer.map((name) => [name, linksOf(row[name])]));
-    links.push({ id: row.id, links: ofRow, appeared: made.has(row.id) });
+    links.push({ row, later, appeared: made.has(row.id) });
   }
   await writeFields(tx, table, writes, known, fetched.siteTime);
-  await mergeFetchedLinks(tx, table, links, tick, origin, tick);
+  const told = { fields: lists, rows: links, known: knownLinks, tick, isPartial: true };
+  await mergeFetchedLinks(tx, table, told, origin);
   await logUpdates(tx, updates);
   await recordSeenTargets(tx, targetsSeen(table, rows), tick);
   return missing;

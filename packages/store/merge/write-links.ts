@@ -1,5 +1,6 @@
 import type { EntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
+import { sentTogether } from '../sent-together.ts';
 import { statement } from '../statement.ts';
 import { arrayParameter } from './array-parameter.ts';
 
@@ -11,54 +12,81 @@ export interface LinkWrite {
   readonly state: 'there' | 'removed' | 'gone';
   /** Stamp of the link; null after a fetch. */
   readonly tick: number | null;
+  /** Whether the replica has it, or a tombstone of it. */
+  readonly isKnown: boolean;
 }
 
-/** Writes links of rows that the transaction has locked: one statement for those that stay, one for those that go. */
+/**
+ * Writes links of rows that the transaction has locked, so that nobody else does: one statement for those that stay, one for
+ * those that come and one for those that go.
+ */
 export async function writeLinks(tx: Queryable, table: string, writes: readonly LinkWrite[]): Promise<void> {
   const gone = writes.filter((write) => write.state === 'gone');
   const kept = writes.filter((write) => write.state !== 'gone');
-  const keys = (some: readonly LinkWrite[]): (Buffer | string)[] => [
-    arrayParameter(
-      some.map((one) => one.id),
-      'bigint',
-    ),
-    arrayParameter(
-      some.map((one) => one.target.type),
-      'text',
-    ),
-    arrayParameter(
-      some.map((one) => one.target.id),
-      'bigint',
-    ),
-  ];
+  const known = kept.filter((write) => write.isKnown);
+  const come = kept.filter((write) => !write.isKnown);
+  const where = `l.entity_id = w.entity_id and l.target_type = w.target_type and l.target_id = w.target_id`;
+  const work: Promise<unknown>[] = [];
   if (gone.length > 0)
-    await tx.query({
-      ...statement(
-        'remove-links',
-        `delete from ${table} l using unnest($1::bigint[], $2::text[], $3::bigint[]) as g(entity_id, target_type, target_id)
-        where l.entity_id = g.entity_id and l.target_type = g.target_type and l.target_id = g.target_id`,
-      ),
-      values: keys(gone),
-    });
-  if (kept.length > 0)
-    await tx.query({
-      ...statement(
-        'write-links',
-        `insert into ${table} (entity_id, target_type, target_id, _removed, _tick)
-        select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::boolean[], $5::bigint[])
-        on conflict (entity_id, target_type, target_id)
-          do update set _removed = excluded._removed, _tick = excluded._tick`,
-      ),
-      values: [
-        ...keys(kept),
-        arrayParameter(
-          kept.map((one) => one.state === 'removed'),
-          'boolean',
+    work.push(
+      tx.query({
+        ...statement(
+          'remove-links',
+          `delete from ${table} l using unnest(${KEYS}) as w(${NAMES}) where ${where}`,
         ),
-        arrayParameter(
-          kept.map((one) => one.tick),
-          'bigint',
+        values: keysOf(gone),
+      }),
+    );
+  if (known.length > 0)
+    work.push(
+      tx.query({
+        ...statement(
+          'write-links',
+          `update ${table} l set _removed = w._removed, _tick = w._tick
+           from unnest(${KEYS}, ${STATES}) as w(${NAMES}, _removed, _tick) where ${where}`,
         ),
-      ],
-    });
+        values: [...keysOf(known), ...statesOf(known)],
+      }),
+    );
+  if (come.length > 0)
+    work.push(
+      tx.query({
+        ...statement(
+          'add-links',
+          `insert into ${table} (${NAMES}, _removed, _tick) select * from unnest(${KEYS}, ${STATES})`,
+        ),
+        values: [...keysOf(come), ...statesOf(come)],
+      }),
+    );
+  await sentTogether(work);
 }
+
+const NAMES = 'entity_id, target_type, target_id';
+const KEYS = '$1::bigint[], $2::text[], $3::bigint[]';
+const STATES = '$4::boolean[], $5::bigint[]';
+
+const keysOf = (writes: readonly LinkWrite[]): (Buffer | string)[] => [
+  arrayParameter(
+    writes.map((one) => one.id),
+    'bigint',
+  ),
+  arrayParameter(
+    writes.map((one) => one.target.type),
+    'text',
+  ),
+  arrayParameter(
+    writes.map((one) => one.target.id),
+    'bigint',
+  ),
+];
+
+const statesOf = (writes: readonly LinkWrite[]): (Buffer | string)[] => [
+  arrayParameter(
+    writes.map((one) => one.state === 'removed'),
+    'boolean',
+  ),
+  arrayParameter(
+    writes.map((one) => one.tick),
+    'bigint',
+  ),
+];
