@@ -2,7 +2,7 @@ import type { EntityLink, EntityRow, Json } from '@understudy/domain/entity';
 import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
-import { recordSeenTargets, type SeenTarget } from '../link-targets.ts';
+import { recordNewTargets, recordSeenTargets, type SeenTarget } from '../link-targets.ts';
 import { sentTogether } from '../sent-together.ts';
 import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
@@ -108,7 +108,8 @@ export async function mergeFetched(
   const [changed, , knownLinks] = await sentTogether([
     ...writing,
     readKnownLinks(tx, table, lists, takenIds),
-    recordSeenTargets(tx, targetsSeen(table, rows), tick),
+    // Where rows are new, their names are.
+    (absent.length > 0 ? recordNewTargets : recordSeenTargets)(tx, targetsSeen(table, rows), tick),
   ]);
   const links = taken.flatMap((at): FetchedLinks[] => {
     const one = rows[at];
