@@ -9,8 +9,11 @@ import { underMigrationLock } from './migrate.ts';
 const LOCK_TIMEOUT_MS = 1_000;
 const LOCK_ATTEMPTS = 60;
 const LOCK_NOT_AVAILABLE = '55P03';
-/** Part of each page, in percent, that is filled with new rows: a changed row finds room beside the old one, and then no index changes. */
-const FILL_FACTOR = 85;
+/**
+ * Part of each page, in percent, that is filled with new rows: a changed row finds room beside the old one, and then no
+ * index changes. Neighbours are often changed together, and none of their old rows makes room before that is committed.
+ */
+const FILL_FACTOR = 70;
 const CREATE_TABLE = /^\s*create table "site"\."([^"]+)"/;
 const CREATE_INDEX = /^\s*create index "([^"]+)" on "?site"?\."([^"]+)"/;
 
