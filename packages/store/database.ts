@@ -10,8 +10,14 @@ export type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
 export interface Database {
   readonly orm: MikroORM;
   readonly pool: pg.Pool;
-  /** Runs `work` in a transaction, again when PostgreSQL ends it for a deadlock or a serialization failure. */
-  transaction<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in a transaction, again when PostgreSQL ends it for a deadlock or a serialization failure.
+   * @param opening SQL that is sent with its begin, in one round trip; `work` is told what the last of it answered.
+   */
+  transaction<T>(
+    work: (tx: pg.PoolClient, opened: pg.QueryResult) => Promise<T>,
+    opening?: string,
+  ): Promise<T>;
   /** Runs `work`, which only reads, on one state of the database, whatever others commit meanwhile. */
   snapshot<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
   /** Whether merges log what they change. */
@@ -92,7 +98,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     silentMs: SILENT_MS,
     everyMs: SILENCE_LOOK_MS,
   });
-  const once = async <T>(begin: string, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> => {
+  const once = async <T>(
+    begin: string,
+    work: (tx: pg.PoolClient, opened: pg.QueryResult) => Promise<T>,
+  ): Promise<T> => {
     const client = await pool.connect();
     let broken = false;
     const onError = (): void => {
@@ -100,8 +109,10 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     };
     client.on('error', onError);
     try {
-      await client.query(begin);
-      const result = await work(client);
+      // Of several statements in one text pg gives all answers.
+      const answers: unknown = await client.query(begin);
+      const opened: pg.QueryResult = Array.isArray(answers) ? answers.at(-1) : answers;
+      const result = await work(client, opened);
       await client.query('commit');
       return result;
     } catch (error) {
@@ -120,8 +131,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     orm,
     pool,
     logsUpdates: options.logsUpdates ?? true,
-    transaction: (work) =>
-      pRetry(() => once('begin', work), {
+    transaction: (work, opening) =>
+      pRetry(() => once(opening === undefined ? 'begin' : `begin; ${opening}`, work), {
         retries: TRANSACTION_RETRIES,
         minTimeout: 20,
         maxTimeout: 500,

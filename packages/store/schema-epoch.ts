@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import type { Database, Queryable } from './database.ts';
+import type { Database } from './database.ts';
 
 /** What is followed has changed since the schema in hand was read: it must be read again and the work repeated. */
 export class SchemaMoved extends Error {
@@ -14,32 +14,29 @@ const LOCK_ATTEMPTS = 40;
 const LOCK_NOT_AVAILABLE = '55P03';
 
 /**
- * Within a transaction: keeps what is followed as it is until the transaction ends.
- * @throws SchemaMoved when it is no longer what it was at `epoch`.
+ * Keeps what is followed as it is until the transaction ends, and tells its epoch. The lock and the look are two, so that
+ * the second one sees what was committed while the first one waited. Plans that do not look at the very ids, and read no
+ * table from its beginning, find rows by their keys, whatever the statistics say of a table that grows just now; else a
+ * merge of some hundred rows may read all of it. Reading a small table that has no fitting index then seems so dear that
+ * PostgreSQL would compile the statement.
  */
-export async function holdEpoch(tx: Queryable, epoch: number): Promise<void> {
-  // The lock and the look are two, so that the second one sees what was committed while the first one waited; one round
-  // trip for all. Plans that do not look at the very ids, and read no table from its beginning, find rows by their keys,
-  // whatever the statistics say of a table that grows just now; else a merge of some hundred rows may read all of it.
-  // Reading a small table that has no fitting index then seems so dear that PostgreSQL would compile the statement.
-  const answers = (await tx.query(
-    `set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off;
-      select pg_advisory_xact_lock_shared(${EPOCH_LOCK}); select epoch from understudy.schema_state`,
-  )) as unknown as readonly pg.QueryResult<{ epoch: string }>[];
-  const now = answers.at(-1)?.rows[0]?.epoch;
-  if (now === undefined || Number(now) !== epoch)
-    throw new SchemaMoved(`the schema of epoch ${epoch} is followed no longer`);
-}
+const HOLD_EPOCH = `set local plan_cache_mode = force_generic_plan; set local enable_seqscan = off; set local jit = off;
+  select pg_advisory_xact_lock_shared(${EPOCH_LOCK}); select epoch from understudy.schema_state`;
 
-/** The database as somebody sees it who knows what is followed at `epoch`: each transaction holds it. */
+/**
+ * The database as somebody sees it who knows what is followed at `epoch`: each transaction holds it, and throws
+ * SchemaMoved when it is no longer what it was.
+ */
 export function atEpoch(db: Database, epoch: number): Database {
   return {
     ...db,
     transaction: (work) =>
-      db.transaction(async (tx) => {
-        await holdEpoch(tx, epoch);
-        return work(tx);
-      }),
+      db.transaction((tx, opened) => {
+        const now = (opened.rows[0] as { readonly epoch: string } | undefined)?.epoch;
+        if (now === undefined || Number(now) !== epoch)
+          throw new SchemaMoved(`the schema of epoch ${epoch} is followed no longer`);
+        return work(tx, opened);
+      }, HOLD_EPOCH),
   };
 }
 
