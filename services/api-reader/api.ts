@@ -7,12 +7,13 @@ import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from 
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { badEnvelope, bodyTooLarge } from './errors.ts';
 import { failureFrom } from './failure.ts';
-import type { HotRead, HotReads } from './hot-reads.ts';
 import { HttpCall } from './http-call.ts';
 import { type Identity, identityOf } from './identity.ts';
+import type { KnownRead, KnownReads } from './known-reads.ts';
 import type { ReaderMetrics } from './metrics.ts';
 import { API_PATH } from './pass-through.ts';
 import type { ReplicaWatch } from './replica-state.ts';
+import type { RequestShape } from './request-shape.ts';
 import type { ShadowReads } from './shadow-reads.ts';
 import { localPath, NEXT, type Sites } from './sites.ts';
 import type { BodyWatch } from './slow-bodies.ts';
@@ -41,7 +42,7 @@ export interface ApiParts {
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
   /** Answers those of them that are asked again and again. */
-  readonly hotReads: HotReads;
+  readonly knownReads: KnownReads;
   readonly offerShadow: ShadowReads['offer'];
   /** Answers calls for another site, named as in a path. @throws ReaderError where it is not allowed. */
   readonly answerElsewhere: (site: string, call: ApiCall) => Promise<Answer>;
@@ -166,14 +167,17 @@ class Exchange {
 
   /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
   async answer(body: Buffer): Promise<void> {
-    const hot = this.#elsewhere === null ? this.#parts.hotReads.find(body) : null;
-    if (hot !== null && (await this.#answerHot(hot, body))) return;
+    const { knownReads } = this.#parts;
+    const shape = this.#elsewhere === null ? knownReads.shapeOf(body) : null;
+    const known = shape === null ? null : knownReads.find(shape);
+    if (known !== null && (await this.#answerKnown(known, body))) return;
+    let call: ApiCall;
     let answer: Answer;
     try {
       const envelope = parseEnvelope(body);
       const identity = identityOf(envelope.auth);
       this.#summary = { method: envelope.method, type: payloadType(envelope.payload), identity };
-      const call = this.#call(envelope, identity, body);
+      call = this.#call(envelope, identity, body);
       const { answer: answerHere, answerElsewhere } = this.#parts;
       answer = await (this.#elsewhere === null ? answerHere(call) : answerElsewhere(this.#elsewhere, call));
     } catch (error) {
@@ -181,22 +185,32 @@ class Exchange {
       return;
     }
     this.#give(answer);
+    if (shape !== null && answer.source === 'replica' && answer.reason === null) this.#learn(shape, call);
   }
 
   /** @returns false for what has to be taken apart; nothing has been sent then. */
-  async #answerHot(hot: HotRead, body: Buffer): Promise<boolean> {
-    let kept: Buffer | OwnBytes;
+  async #answerKnown(known: KnownRead, body: Buffer): Promise<boolean> {
+    let given: Buffer | OwnBytes;
     try {
-      kept = await hot.body();
+      given = await known.body();
     } catch {
       // Whoever takes it apart finds the same, and knows what to do.
       return false;
     }
-    this.#summary = hot.summary;
-    const answer = jsonAnswer('replica', null, kept);
+    this.#summary = known.summary;
+    const answer = jsonAnswer('replica', null, given);
     this.#give(answer);
-    this.#parts.offerShadow(() => this.#call(parseEnvelope(body), hot.summary.identity, body), answer);
+    this.#parts.offerShadow(() => this.#call(parseEnvelope(body), known.summary.identity, body), answer);
     return true;
+  }
+
+  #learn(shape: RequestShape, call: ApiCall): void {
+    try {
+      this.#parts.knownReads.learn(shape, call);
+    } catch (error) {
+      // It has been answered; others like it are taken apart as well.
+      this.#parts.log.error({ err: error, requestId: this.#id }, 'a read could not be learned');
+    }
   }
 
   #give(answer: Answer): void {

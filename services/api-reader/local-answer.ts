@@ -6,8 +6,8 @@ import type { ReadConnections } from '@understudy/store/reads/read-connections';
 import { type Answer, type ApiCall, jsonAnswer, type WholeBody } from './api-call.ts';
 import type { Credentials, Verdict } from './credentials.ts';
 import { ReaderError } from './errors.ts';
-import type { HotReads } from './hot-reads.ts';
 import type { KeptAnswers } from './kept-answers.ts';
+import type { KnownReads } from './known-reads.ts';
 import type { MediaLinks } from './media-links.ts';
 import { passThrough } from './pass-through.ts';
 import type { RefreshDebt } from './refresh-debt.ts';
@@ -21,7 +21,7 @@ export interface LocalParts {
   readonly statements: ReadConnections;
   /** Kept answers of a schema; those of any other are forgotten. */
   readonly answersOf: (schema: CachedSchema) => KeptAnswers;
-  readonly hotReads: HotReads;
+  readonly knownReads: KnownReads;
   readonly watch: ReplicaWatch;
   readonly credentials: Credentials;
   readonly upstream: Upstream;

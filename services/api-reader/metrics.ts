@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, type Registry } from 'prom-client';
 import type { KeptAnswers } from './kept-answers.ts';
+import type { KnownReads } from './known-reads.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 
 /** One answered call, as it is counted. */
@@ -53,6 +54,7 @@ export function createMetrics(
   registry: Registry,
   watch: ReplicaWatch,
   answers: Pick<KeptAnswers, 'given'>,
+  knownReads: Pick<KnownReads, 'found'>,
 ): ReaderMetrics {
   collectDefaultMetrics({ register: registry });
   const calls = new Counter({
@@ -74,6 +76,14 @@ export function createMetrics(
     registers: [registry],
     collect() {
       this.set(answers.given);
+    },
+  });
+  new Gauge({
+    name: 'understudy_reader_known_reads_found',
+    help: 'Calls that differ from ones before in numbers alone, so that they were not compiled anew',
+    registers: [registry],
+    collect() {
+      this.set(knownReads.found);
     },
   });
   new Gauge({

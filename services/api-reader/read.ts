@@ -1,11 +1,10 @@
-import { hash } from 'node:crypto';
 import { type CompiledRead, compileRead, countParams } from '@understudy/query/compile-read';
 import { passingThrough } from '@understudy/query/pass-through';
 import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
 import type { ReadConnections } from '@understudy/store/reads/read-connections';
-import type { Answer, ApiCall } from './api-call.ts';
+import type { Answer, ApiCall, OwnBytes } from './api-call.ts';
 import type { Made } from './kept-answers.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { imageFields, withLinks } from './media-links.ts';
@@ -19,19 +18,12 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   return answerLocally(parts, call, (_replica, state) => {
     const context = queryContext(state);
     const { payload } = call.envelope;
-    const answers = parts.answersOf(context.schema);
-    const question = answers.isOn ? questionOf(payload) : '';
-    const made = async (read: CompiledRead): Promise<Made> => ({
-      body: (await runRead(parts.statements, read)).body,
-      marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
-    });
     const read = compileRead(payload, context);
     if ('passThrough' in read) return read;
     const images = imagesOf(payload, read.type, context.schema);
     if (images.fields.length === 0) {
-      const make = (): Promise<Made> => made(read);
-      if (answers.has(question)) parts.hotReads.learn(call, { question, schema: context.schema, make });
-      return () => answers.answer(question, make);
+      const question = (): string => parts.knownReads.questionOf(payload);
+      return () => answerCompiled(parts, context.schema, () => read, question);
     }
     // Clients of old sites get numbers instead of addresses (protocol §3.1).
     if (!images.asAddresses) return passingThrough('image numbers');
@@ -44,8 +36,28 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
   });
 }
 
-/** A read as a key: short, since those that were asked once are remembered as well, and some name thousands of ids. */
-const questionOf = (payload: unknown): string => hash('sha256', JSON.stringify(payload ?? null), 'base64');
+/** @returns the answer of the moment to a read without pictures: kept, where it is asked again and again, or made now. */
+export function answerCompiled(
+  parts: Pick<LocalParts, 'answersOf' | 'statements'>,
+  schema: CachedSchema,
+  compiled: () => CompiledRead,
+  question: () => string,
+): Promise<Buffer | OwnBytes> {
+  const answers = parts.answersOf(schema);
+  return answers.answer(answers.isOn ? question() : '', async (): Promise<Made> => {
+    const read = compiled();
+    const { body } = await runRead(parts.statements, read);
+    return {
+      body,
+      marks: () => (read.dependsOnNow ? null : marksOf(`${read.sql} ${read.countSql ?? ''}`)),
+    };
+  });
+}
+
+/** Whether a read asks for pictures, whose addresses are made for each who asks. */
+export function hasImages(payload: unknown, type: string, schema: CachedSchema): boolean {
+  return imagesOf(payload, type, schema).fields.length > 0;
+}
 
 function imagesOf(
   payload: unknown,

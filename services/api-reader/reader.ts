@@ -24,9 +24,9 @@ import { askSite } from './ask-site.ts';
 import { createChangeWatch } from './change-watch.ts';
 import { createCredentials } from './credentials.ts';
 import { answerEventRead, isEventRead } from './event-reads.ts';
-import { createHotReads } from './hot-reads.ts';
 import { createInfoMirror } from './info.ts';
 import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
+import { createKnownReads } from './known-reads.ts';
 import type { LocalParts } from './local-answer.ts';
 import { createMediaLinks } from './media-links.ts';
 import { createMetrics } from './metrics.ts';
@@ -162,11 +162,11 @@ export async function startReader(
     publicUrl,
     log,
   };
-  const hotReads = createHotReads(localParts);
-  const local: LocalParts = { ...localParts, hotReads };
+  const knownReads = createKnownReads(localParts);
+  const local: LocalParts = { ...localParts, knownReads };
   const schema = createSchemaMirror({ local, siteUrl: config.site.url });
 
-  const metrics = createMetrics(registry, watch, answers);
+  const metrics = createMetrics(registry, watch, answers, knownReads);
   const shadows = createShadowReads({
     share: config.audit.shadowShare,
     site: asker,
@@ -210,7 +210,7 @@ export async function startReader(
     },
     media: { links: mediaLinks, site: asker, siteUrl: config.site.url, reach, cache, log },
     answer,
-    hotReads,
+    knownReads,
     offerShadow: shadows.offer,
     whyNotReady,
   });

@@ -6,7 +6,7 @@ import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { type AnswerCall, apiEndpoint, requestId } from './api.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
-import type { HotReads } from './hot-reads.ts';
+import type { KnownReads } from './known-reads.ts';
 import { type MediaParts, media } from './media.ts';
 import { type MediaRouteParts, mediaRoute } from './media-route.ts';
 import type { ReaderMetrics } from './metrics.ts';
@@ -32,7 +32,7 @@ export interface ServerParts {
   readonly media: MediaRouteParts;
   /** Answers calls for the replicated site. */
   readonly answer: AnswerCall;
-  readonly hotReads: HotReads;
+  readonly knownReads: KnownReads;
   readonly offerShadow: ShadowReads['offer'];
   /** Null once the reader serves from the replica. */
   readonly whyNotReady: () => string | null;
@@ -94,7 +94,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     bodies,
     isClosing: () => !app.server.listening,
     answer: parts.answer,
-    hotReads: parts.hotReads,
+    knownReads: parts.knownReads,
     offerShadow: parts.offerShadow,
     answerElsewhere: otherSites(app, { addressOf: sites.addressOf, upstreamTo: parts.upstreamTo }),
   });

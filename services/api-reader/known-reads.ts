@@ -1,0 +1,149 @@
+import { hash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { CompiledRead } from '@understudy/query/compile-read';
+import { type ReadTemplate, templateOf } from '@understudy/query/read-template';
+import type { CachedSchema } from '@understudy/schema/cached-schema';
+import type { CallSummary } from './api.ts';
+import type { ApiCall, OwnBytes } from './api-call.ts';
+import { parseEnvelope, payloadType } from './envelope.ts';
+import { isEventRead } from './event-reads.ts';
+import { freshState, type LocalParts } from './local-answer.ts';
+import { answerCompiled, hasImages } from './read.ts';
+import { queryContext } from './replica-state.ts';
+import { createShapeOf, type RequestShape, withNumbers } from './request-shape.ts';
+
+/** A request of a known shape. */
+export interface KnownRead {
+  readonly summary: CallSummary;
+  /** @returns the answer of the moment. @throws whatever PostgreSQL or the network says. */
+  body(): Promise<Buffer | OwnBytes>;
+}
+
+/**
+ * Requests that differ from ones answered before in nothing but numbers: what they ask and who asks is known without taking
+ * them apart and compiling them, which is half of what a read of one row costs here. Everything else is decided anew for each:
+ * whether the credential is known and not to be asked about, whether the replica is fresh, and (`KeptAnswers`) whether
+ * anything has been changed.
+ */
+export interface KnownReads {
+  /** How many requests were known so far. */
+  readonly found: number;
+  /** @returns null for a request that is too long to be known. */
+  shapeOf(body: Buffer): RequestShape | null;
+  /** @returns null for a request that has to be taken apart. */
+  find(shape: RequestShape): KnownRead | null;
+  /** To be told of a read that the replica answered; the second of a shape is learned. */
+  learn(shape: RequestShape, call: ApiCall): void;
+  /** @returns a read as a key of kept answers, the same whoever asks, and however the request is written. */
+  questionOf(payload: unknown): string;
+}
+
+interface Known {
+  readonly summary: CallSummary;
+  /** Its credential, as a keyed hash. */
+  readonly credential: string;
+  /** By which it was compiled. */
+  readonly schema: CachedSchema;
+  readonly template: ReadTemplate;
+  readonly questionOf: (numbers: readonly number[]) => string;
+}
+
+/** More than all tools of a studio ask; each takes some kilobytes. */
+const SHAPES_MAX = 2_000;
+/** Of one shape there may be several, by the numbers that are not free: each page of a list is one. */
+const OF_SHAPE_MAX = 8;
+/** Shapes of which it is remembered that one was answered. */
+const SEEN_MAX = 5_000;
+
+export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownReads {
+  const shapeOf = createShapeOf();
+  const known = new Map<string, Known[]>();
+  const seen = new Set<string>();
+  let found = 0;
+
+  const isWorthLearning = ({ key }: RequestShape): boolean => {
+    const ofShape = known.get(key);
+    if (ofShape !== undefined) return ofShape.length < OF_SHAPE_MAX;
+    if (seen.delete(key)) return true;
+    if (seen.size >= SEEN_MAX) seen.clear();
+    seen.add(key);
+    return false;
+  };
+
+  const keep = (key: string, one: Known): void => {
+    const ofShape = known.get(key) ?? [];
+    const oldest = known.keys().next();
+    if (known.size >= SHAPES_MAX && oldest.done !== true) known.delete(oldest.value);
+    known.set(key, [...ofShape.filter(({ schema }) => schema === one.schema), one]);
+  };
+
+  const questionOf = (payload: unknown): string => {
+    const text = JSON.stringify(payload ?? null);
+    const shape = shapeOf(Buffer.from(text));
+    return shape === null ? hash('sha256', text, 'base64') : questionWith(shape.key, shape.numbers);
+  };
+
+  /** What `questionOf` gives for the payloads of a shape; null where their numbers are not those of the request. */
+  const questionsOf = (shape: RequestShape, call: ApiCall): Known['questionOf'] | null => {
+    const shapeWith = (numbers: readonly number[]): RequestShape | null => {
+      const { payload } = parseEnvelope(withNumbers(call.body, shape, numbers));
+      return shapeOf(Buffer.from(JSON.stringify(payload ?? null)));
+    };
+    const own = shapeWith(shape.numbers);
+    // Each different, so that it is seen which is which.
+    const others = shape.numbers.map((_, place) => place + 1);
+    const other = shapeWith(others);
+    if (own === null || other === null || own.key !== other.key) return null;
+    // Numbers before the payload are none of the question's.
+    const first = shape.numbers.length - own.numbers.length;
+    const isSame = first >= 0 && isDeepStrictEqual(other.numbers, others.slice(first));
+    return isSame ? (numbers) => questionWith(own.key, numbers.slice(first)) : null;
+  };
+
+  return {
+    get found() {
+      return found;
+    },
+    shapeOf,
+    questionOf,
+    find: ({ key, numbers }) => {
+      const ofShape = known.get(key);
+      if (ofShape === undefined) return null;
+      const one = ofShape.find(({ template }) => template.fits(numbers));
+      if (one === undefined) return null;
+      const { summary, credential, schema, template } = one;
+      const state = freshState(parts);
+      if (state === null || !parts.credentials.isLocal(credential)) return null;
+      if (queryContext(state).schema !== schema) {
+        known.delete(key);
+        return null;
+      }
+      found += 1;
+      const read = (): CompiledRead => template.read(numbers);
+      const question = (): string => one.questionOf(numbers);
+      return { summary, body: () => answerCompiled(parts, schema, read, question) };
+    },
+    learn: (shape, call) => {
+      const { envelope, identity } = call;
+      const { method, auth, payload } = envelope;
+      const state = freshState(parts);
+      const type = payloadType(payload);
+      if (method !== 'read' || isEventRead(call) || type === null || state === null) return;
+      if (!isWorthLearning(shape)) return;
+      const context = queryContext(state);
+      const credential = auth === null ? null : parts.credentials.keyOf(auth);
+      if (credential === null || hasImages(payload, type, context.schema)) return;
+      const template = templateOf(
+        shape.numbers,
+        (numbers) => parseEnvelope(withNumbers(call.body, shape, numbers)).payload,
+        context,
+      );
+      const questions = template === null ? null : questionsOf(shape, call);
+      if (template === null || questions === null) return;
+      const summary = { method, type, identity };
+      keep(shape.key, { summary, credential, schema: context.schema, template, questionOf: questions });
+    },
+  };
+}
+
+const questionWith = (key: string, numbers: readonly number[]): string => `${key} ${numbers.join(' ')}`;
