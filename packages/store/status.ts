@@ -49,6 +49,14 @@ async function count(q: Queryable, sql: string): Promise<number> {
   return Number(rows[0]?.n);
 }
 
+/** Exact while they are few; beyond that PostgreSQL's estimate. */
+async function storedEvents(q: Queryable): Promise<number> {
+  const { rows } = await q.query<{ n: string }>(
+    `select reltuples::bigint as n from pg_class where oid = 'understudy.event_log'::regclass`,
+  );
+  return Math.max(Number(rows[0]?.n), await count(q, 'select from understudy.event_log'));
+}
+
 /** Reads everything there is to show. */
 export async function readStatus(q: Queryable): Promise<StatusReport> {
   const services = await q.query<{
@@ -63,9 +71,6 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
   );
   const gaps = await q.query<{ open: string; ids: string | null }>(
     'select count(*) as open, sum(last_id - first_id + 1) as ids from understudy.gap',
-  );
-  const stored = await q.query<{ n: string }>(
-    `select greatest(reltuples, 0)::bigint as n from pg_class where oid = 'understudy.event_log'::regclass`,
   );
   const scans = await q.query<Record<'id' | 'kind' | 'reason' | 'type' | 'chunks' | 'done' | 'rows', string>>(
     `select s.id, s.kind, s.reason, c.entity_type as type, count(*) as chunks,
@@ -92,7 +97,7 @@ export async function readStatus(q: Queryable): Promise<StatusReport> {
     events: {
       waiting: await count(q, 'select from understudy.open_event where error is null'),
       parked: await count(q, 'select from understudy.open_event where error is not null'),
-      stored: Number(stored.rows[0]?.n ?? 0),
+      stored: await storedEvents(q),
     },
     refreshes: {
       waiting: await count(q, 'select from understudy.refresh_request'),

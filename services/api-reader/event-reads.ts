@@ -2,7 +2,7 @@ import { compileRead } from '@understudy/query/compile-read';
 import { eventReach } from '@understudy/query/event-reach';
 import { passingThrough } from '@understudy/query/pass-through';
 import type { QueryContext } from '@understudy/query/scope';
-import type { CachedType } from '@understudy/schema/cached-schema';
+import type { CachedSchema, CachedType } from '@understudy/schema/cached-schema';
 import { heldFrom } from '@understudy/store/event-log';
 import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
 import { payloadType } from './envelope.ts';
@@ -14,13 +14,22 @@ const EVENT_LOG_ENTRY = 'EventLogEntry';
 
 export const isEventRead = (call: ApiCall): boolean => payloadType(call.envelope.payload) === EVENT_LOG_ENTRY;
 
-/** What compilers of reads of the event log need to know. */
+const contexts = new WeakMap<
+  CachedSchema,
+  { readonly eventLog: CachedType; readonly context: QueryContext }
+>();
+
+/** What compilers of reads of the event log need to know; the same object for the same, since what is compiled is kept by it. */
 export function eventContext(state: ReplicaState, eventLog: CachedType): QueryContext {
   const { schema, servedTypes } = queryContext(state);
-  return {
+  const known = contexts.get(schema);
+  if (known?.eventLog === eventLog) return known.context;
+  const context = {
     schema: { types: new Map([...schema.types, [EVENT_LOG_ENTRY, eventLog]]) },
     servedTypes: new Set([...servedTypes, EVENT_LOG_ENTRY]),
   };
+  contexts.set(schema, { eventLog, context });
+  return context;
 }
 
 /**
