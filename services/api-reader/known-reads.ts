@@ -49,7 +49,7 @@ interface Known {
 }
 
 /** More than all tools of a studio ask; each takes some kilobytes. */
-const SHAPES_MAX = 2_000;
+const KNOWN_MAX = 2_000;
 /** Of one shape there may be several, by the numbers that are not free: each page of a list is one. */
 const OF_SHAPE_MAX = 8;
 /** Shapes of which it is remembered that one was answered. */
@@ -60,6 +60,7 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
   const known = new Map<string, Known[]>();
   const seen = new Set<string>();
   let found = 0;
+  let size = 0;
 
   const isWorthLearning = ({ key }: RequestShape): boolean => {
     const ofShape = known.get(key);
@@ -70,11 +71,20 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
     return false;
   };
 
+  const forget = (key: string): void => {
+    size -= known.get(key)?.length ?? 0;
+    known.delete(key);
+  };
+
   const keep = (key: string, one: Known): void => {
-    const ofShape = known.get(key) ?? [];
-    const oldest = known.keys().next();
-    if (known.size >= SHAPES_MAX && oldest.done !== true) known.delete(oldest.value);
-    known.set(key, [...ofShape.filter(({ schema }) => schema === one.schema), one]);
+    const ofShape = (known.get(key) ?? []).filter(({ schema }) => schema === one.schema);
+    forget(key);
+    known.set(key, [...ofShape, one]);
+    size += ofShape.length + 1;
+    for (const oldest of known.keys()) {
+      if (size <= KNOWN_MAX) return;
+      forget(oldest);
+    }
   };
 
   const questionOf = (payload: unknown): string => {
@@ -108,16 +118,17 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
     questionOf,
     find: ({ key, numbers }) => {
       const ofShape = known.get(key);
-      if (ofShape === undefined) return null;
-      const one = ofShape.find(({ template }) => template.fits(numbers));
-      if (one === undefined) return null;
-      const { summary, credential, schema, template } = one;
-      const state = freshState(parts);
-      if (state === null || !parts.credentials.isLocal(credential)) return null;
-      if (queryContext(state).schema !== schema) {
-        known.delete(key);
+      const state = ofShape === undefined ? null : freshState(parts);
+      if (ofShape === undefined || state === null) return null;
+      const { schema } = queryContext(state);
+      // All of a shape are of one schema.
+      if (ofShape[0]?.schema !== schema) {
+        forget(key);
         return null;
       }
+      const one = ofShape.find(({ template }) => template.fits(numbers));
+      if (one === undefined || !parts.credentials.isLocal(one.credential)) return null;
+      const { summary, template } = one;
       found += 1;
       const read = (): CompiledRead => template.read(numbers);
       const question = (): string => one.questionOf(numbers);
