@@ -66,6 +66,8 @@ async function both(method: string, payload?: unknown, auth: object | null = SCR
     call(twin.url, method, payload, auth),
   ]);
   assert.equal(ours.status, theirs.status, `${method}: ${ours.text}`);
+  assert.equal(ours.headers['content-type'], theirs.headers['content-type']);
+  if (!/json/.test(String(ours.headers['content-type']))) assert.equal(ours.text, theirs.text);
   const said = `${method} ${JSON.stringify(payload)} (${String(ours.headers['x-understudy'])})`;
   assert.deepEqual(
     comparable(withoutCounts(ours.json, payload), [api.readerUrl, api.siteUrl]),
@@ -391,7 +393,8 @@ test('followers, note threads, text search, activity, schedule, preferences and 
     ['update_project_last_accessed_by_current_user', { project_id: 1, user_id: 2 }],
     ['user_subscriptions_read', undefined],
     ['nav_expand', { path: '/', seed_entity_field: 'PublishedFile.entity', entity_fields: [] }],
-    ['export_page', { format: 'csv', page_id: 12, layout_name: null }],
+    ['export_page', { format: 'csv', page_id: 1, layout_name: null }],
+    ['export_page', { format: 'csv', page_id: 999_999, layout_name: null }],
     ['get_session_token', undefined],
   ] as const)
     await both(method, payload);

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { authenticate } from './auth.ts';
 import { Caller } from './caller.ts';
 import { METHODS } from './methods/all.ts';
+import { RawBody } from './raw-body.ts';
 import type { Sandbox } from './sandbox-site.ts';
 import { badRequest, SandboxFault } from './site-fault.ts';
 
@@ -24,7 +25,7 @@ function info({ faults }: Sandbox): Json {
 }
 
 /** Answers one call of the JSON API. @throws SandboxFault */
-function answer(sandbox: Sandbox, body: unknown): Json {
+function answer(sandbox: Sandbox, body: unknown): Json | RawBody {
   if (typeof body !== 'object' || body === null) throw badRequest('API invalid request');
   const { method_name: method, params } = body as { method_name?: unknown; params?: unknown };
   if (typeof method !== 'string') throw badRequest("API invalid/missing string 'method_name'");
@@ -34,7 +35,8 @@ function answer(sandbox: Sandbox, body: unknown): Json {
   const actor = authenticate(sandbox, auth);
   const answerMethod = Object.hasOwn(METHODS, method) ? METHODS[method] : undefined;
   if (answerMethod === undefined) throw badRequest(`API unknown method '${method}'`);
-  return { results: answerMethod(sandbox, new Caller(sandbox, actor), payload) };
+  const results = answerMethod(sandbox, new Caller(sandbox, actor), payload);
+  return results instanceof RawBody ? results : { results };
 }
 
 /** `POST /api3/json`: faults are answers with status 200 (protocol §1.3). */
@@ -43,7 +45,7 @@ export async function handleApi(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<unknown> {
-  let result: Json;
+  let result: Json | RawBody;
   try {
     result = answer(sandbox, request.body);
   } catch (error) {
@@ -52,5 +54,6 @@ export async function handleApi(
     if (!(fault instanceof SandboxFault)) throw fault;
     result = { exception: true, message: fault.message, error_code: fault.code };
   }
+  if (result instanceof RawBody) return reply.type(result.contentType).send(result.text);
   return reply.send(result);
 }

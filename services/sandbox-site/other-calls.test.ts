@@ -140,8 +140,25 @@ test('a shot made with a template gets its tasks; its versions retire with it', 
 test('pages, trees and unknown methods', async () => {
   await assert.rejects(site.call('export_page', { format: 'csv' }), /'page_id' missing/);
   await assert.rejects(
-    site.call('export_page', { format: 'csv', page_id: 3 }),
-    /Export for Page id=3 not available/,
+    site.call('export_page', { format: 'csv', page_id: 999_999 }),
+    /Export for Page id=999999 not available/,
+  );
+  const page = await site.first('Page', [['project', 'is_not', null]], ['entity_type', 'project']);
+  const csv = await fetch(`${site.url}/api3/json`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      method_name: 'export_page',
+      params: [SCRIPT, { format: 'csv', page_id: page.id, layout_name: null }],
+    }),
+  });
+  assert.equal(csv.headers.get('content-type'), 'text/csv; charset=utf-8');
+  const lines = (await csv.text()).trimEnd().split('\r\n');
+  const listed = await site.find(page.entity_type, [['project', 'is', page.project]]);
+  assert.equal(lines[0], `"Id","${page.entity_type} Name"`);
+  assert.deepEqual(
+    lines.slice(1).map((line) => Number(/^"(\d+)",/.exec(line)?.[1])),
+    listed.map(({ id }) => id),
   );
   assert.ok((await site.call('nav_expand', { path: '/' })).children.length > 0);
   await assert.rejects(site.call('no_such_method', {}), /unknown method 'no_such_method'/);

@@ -1,10 +1,12 @@
 import type { Json } from '@understudy/domain/entity';
 import type { Caller } from '../caller.ts';
+import type { RawBody } from '../raw-body.ts';
 import type { Sandbox } from '../sandbox-site.ts';
 import { activityStream } from './activity-stream.ts';
+import { exportPage } from './export-page.ts';
 import { follow, followers, following, unfollow } from './followers.ts';
 import { noteThreadContents } from './note-thread.ts';
-import { exportPage, navExpand, updateProjectLastAccessed } from './pages.ts';
+import { navExpand, updateProjectLastAccessed } from './pages.ts';
 import { preferencesRead } from './preferences.ts';
 import { read } from './read.ts';
 import { schemaEntityRead, schemaFieldRead, schemaRead } from './schema.ts';
@@ -15,7 +17,7 @@ import { workScheduleRead, workScheduleUpdate } from './work-schedule.ts';
 import { batch, write } from './write.ts';
 
 /** Answers one method of the JSON API. @throws SandboxFault */
-export type Method = (sandbox: Sandbox, caller: Caller, payload: unknown) => Json;
+export type Method = (sandbox: Sandbox, caller: Caller, payload: unknown) => Json | RawBody;
 
 /** Every method that needs credentials, by its name on the wire. */
 export const METHODS: Readonly<Record<string, Method>> = {
@@ -50,7 +52,7 @@ export const METHODS: Readonly<Record<string, Method>> = {
   update_project_last_accessed_by_current_user: updateProjectLastAccessed,
   user_subscriptions_read: () => [],
   user_subscriptions_create: () => ({ status: 'success' }),
-  export_page: (_sandbox, _caller, payload) => exportPage(payload),
+  export_page: (_sandbox, caller, payload) => exportPage(caller.view('export_page'), payload),
   nav_expand: navExpand,
   get_session_token: (sandbox, caller) => ({ session_id: sandbox.sessions.create(caller.actor.user) }),
 };

@@ -1,14 +1,6 @@
 import { isEntityRef, type Json } from '@understudy/domain/entity';
 import type { Caller, Site } from '../caller.ts';
-import { badData, badRequest } from '../site-fault.ts';
-
-/** `export_page`: the sandbox has no pages to export (protocol §5.9). @throws SandboxFault always */
-export function exportPage(payload: unknown): never {
-  const { format, page_id: page } = (payload ?? {}) as { format?: unknown; page_id?: unknown };
-  if (format === undefined || format === null) throw badRequest("API export_page() 'format' missing");
-  if (page === undefined || page === null) throw badRequest("API export_page() 'page_id' missing");
-  throw badData(`Export for Page id=${String(page)} not available`);
-}
+import { badRequest } from '../site-fault.ts';
 
 /** `nav_expand`: the projects at the root, and nothing below. */
 export function navExpand(site: Site, caller: Caller, payload: unknown): Json {
