@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { freePort } from '@understudy/harness/free-port';
 import { createTestDatabase } from '@understudy/harness/postgres';
+import { until } from '@understudy/harness/until';
 import pg from 'pg';
 import { QueueAway } from './queue/queue-away.ts';
 import { openQueueBackend } from './queue-backend.ts';
@@ -38,6 +40,35 @@ test('a queue opened while PostgreSQL is away works once it is there', async () 
     await assert.rejects(countQueues(backend));
     await client.query(`create database ${later.pathname.slice(1)}`);
     assert.equal((await countQueues(backend, PATIENCE_MS)).length, QUEUE_NAMES.length);
+  } finally {
+    await backend.close();
+    await client.query(`drop database if exists ${later.pathname.slice(1)} with (force)`);
+    await client.end();
+  }
+});
+
+test('a worker begun while PostgreSQL is away works once it is there', async () => {
+  const later = new URL(database.url);
+  later.pathname += '_worker';
+  const backend = openQueueBackend(later.toString());
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  const wasAway = Promise.withResolvers<void>();
+  const isDone = Promise.withResolvers<unknown>();
+  backend.worker('refresh', async (job) => isDone.resolve(job.name), {
+    concurrency: 1,
+    onError: () => wasAway.resolve(),
+    onFailed: isDone.reject,
+  });
+  try {
+    await wasAway.promise;
+    await client.query(`create database ${later.pathname.slice(1)}`);
+    await until('a job is added', async () => {
+      await backend.queue('refresh').add([{ id: 'refresh-Shot', name: 'Shot', data: {}, forget: true }]);
+      return true;
+    });
+    await until('the job is done', () => Promise.race([isDone.promise, delay(0, false)]));
+    assert.equal(await isDone.promise, 'Shot');
   } finally {
     await backend.close();
     await client.query(`drop database if exists ${later.pathname.slice(1)} with (force)`);

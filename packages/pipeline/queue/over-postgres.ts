@@ -15,16 +15,40 @@ const ANSWER_MS = 20_000;
 
 type Factory = typeof createPostgresBackend;
 
+/** What BullMQ's types leave out. */
+interface Inside {
+  readonly connection?: {
+    pgModule?: object;
+    /** Of the first use, which looks whether the tables are there. */
+    readyPromise?: Promise<unknown> | undefined;
+    waitUntilReady(): Promise<void>;
+  };
+}
+
 /**
- * BullMQ's backend, with two things mended: the connection that listens for jobs cannot end the process while it is being
- * made or closed, and a worker does not ask without a pause while PostgreSQL refuses to answer.
+ * BullMQ's backend, with three things mended: the connection that listens for jobs cannot end the process while it is
+ * being made or closed, a worker does not ask without a pause while PostgreSQL refuses to answer, and a first use that
+ * failed is tried again by the next one. BullMQ remembers its failure for ever: one connection that took too long while a
+ * worker began would leave it without work until its process ends.
  * @throws Error when BullMQ has changed, so that this must be done in another way.
  */
 const guardedBackend: Factory = (name, options, factoryOptions) => {
   const backend = createPostgresBackend(name, options, factoryOptions);
-  const { connection } = backend as unknown as { connection?: { pgModule?: object } };
+  const { connection } = backend as unknown as Inside;
   if (connection?.pgModule === undefined) throw new Error('BullMQ makes its connections in another way');
   connection.pgModule = { ...connection.pgModule, Client: GuardedClient };
+  const waitUntilReady = connection.waitUntilReady.bind(connection);
+  connection.waitUntilReady = async () => {
+    const ready = waitUntilReady();
+    const used = connection.readyPromise;
+    if (used === undefined) throw new Error('BullMQ remembers its first use in another way');
+    try {
+      await ready;
+    } catch (error) {
+      if (connection.readyPromise === used) connection.readyPromise = undefined;
+      throw error;
+    }
+  };
   const take = backend.moveToActive.bind(backend);
   backend.moveToActive = async (token, worker) => {
     try {
