@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { ProductProcess, ROOT } from '@understudy/harness/child-process';
 import { freePort } from '@understudy/harness/free-port';
@@ -220,6 +220,15 @@ describe('generations of the cached schema', () => {
     await rm(folder, { recursive: true, force: true });
   });
 
+  afterEach(async (context) => {
+    if (stack === undefined || !('passed' in context) || context.passed) return;
+    const { stdout } = await stack.understudy('status');
+    const last = [second, ...SERVICES.map((name) => stack.process(name))].map(
+      (one) => `--- ${one.name}${one.running ? '' : ' (not running)'}\n${one.output.slice(-1_500)}`,
+    );
+    console.error(`${stdout}\n${last.join('\n')}`);
+  });
+
   const both = [() => stack.readerUrl, () => secondUrl];
 
   /** Waits until both readers answer a question here, and that the answer is the site's. */
@@ -294,10 +303,12 @@ describe('generations of the cached schema', () => {
     for (const one of processes) one.start();
   }
 
-  test('rolled out under traffic, everything killed in each state: every answer is the site’s', async () => {
+  test('rolled out under traffic, everything killed in each state: every answer is the site’s', async (t) => {
     const file = join(folder, 'second.yaml');
     const writer = new Writer(stack);
     const watchers = new Watchers(stack.siteUrl, [stack.readerUrl, secondUrl]);
+    // Traffic that goes on after a failure would fail the tests behind it as well.
+    t.after(() => Promise.allSettled([watchers.stop(), writer.stop()]));
     const startedAt = performance.now();
     await until('answers before', () => watchers.told.length > 60, WAIT);
     const appliedAt = performance.now();

@@ -6,6 +6,8 @@ export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Lines of output that are kept of a child, to show when a test fails. */
 const KEPT_LINES = 200;
+/** Those that are shown at once of a child that failed by itself. */
+const LAST_LINES = 10;
 
 /** A real process of the product, under a test's command. */
 export class ProductProcess {
@@ -14,6 +16,8 @@ export class ProductProcess {
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | undefined;
   #lines: string[] = [];
+  /** Children that were told to end. */
+  readonly #told = new WeakSet<ChildProcess>();
 
   constructor(name: string, command: readonly string[], env: NodeJS.ProcessEnv) {
     this.name = name;
@@ -42,6 +46,12 @@ export class ProductProcess {
         this.#lines = this.#lines.slice(-KEPT_LINES);
       });
     }
+    // Whoever waits for what it would have done times out, and could not say why.
+    child.once('close', (code, signal) => {
+      if (code === 0 || this.#told.has(child)) return;
+      const lines = this.#lines.slice(-LAST_LINES).join('\n');
+      console.error(`${this.name} ended by itself (${code ?? signal}):\n${lines}`);
+    });
     this.#child = child;
   }
 
@@ -56,6 +66,7 @@ export class ProductProcess {
     const child = this.#child;
     if (child === undefined || !this.running) return child?.exitCode ?? null;
     const ended = once(child, 'exit');
+    this.#told.add(child);
     child.kill(signal);
     await ended;
     return child.exitCode;
