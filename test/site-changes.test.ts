@@ -44,14 +44,18 @@ describe('changes of the site’s schema', () => {
     for (let step = 0; step < 3; step += 1) await advanceGenerations(db);
   }
 
-  /** A change on the site, and the poll after it. */
-  async function change(kind: 'off' | 'on', body: object): Promise<void> {
+  async function changeSite(body: object): Promise<void> {
     const reply = await send(`${api.siteUrl}/_sandbox/schema`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(body),
     });
     assert.equal(reply.status, 200, reply.text);
+  }
+
+  /** A change on the site, and the poll after it. */
+  async function change(kind: 'off' | 'on', body: object): Promise<void> {
+    await changeSite(body);
     const watch = watches[0]?.[kind];
     assert.ok(watch !== undefined);
     await followLog(api.replica, watch.onEvents);
@@ -132,5 +136,19 @@ describe('changes of the site’s schema', () => {
     await answered('site', ['sg_later']);
     await scan();
     await answered('replica', ['sg_later', 'description']);
+  });
+
+  test('on: of fields made one soon after the other, none is forgotten', async () => {
+    const made = (field: string): object => ({ change: 'add', type: 'Shot', field, dataType: 'text' });
+    await changeSite(made('sg_one'));
+    await followLog(api.replica, watches[0]?.on.onEvents);
+    // It is there when the schema is read for the first one, and no poll has heard of it.
+    await changeSite(made('sg_two'));
+    await watches[0]?.on.look();
+    await followLog(api.replica, watches[0]?.on.onEvents);
+    await scan();
+    await watches[0]?.on.look();
+    await scan();
+    await answered('replica', ['sg_one', 'sg_two']);
   });
 });

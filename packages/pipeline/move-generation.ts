@@ -6,6 +6,7 @@ import { insertGeneration, readGenerations } from '@understudy/store/generations
 import { closeSiteChanges } from '@understudy/store/site-changes';
 import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { changeFollowed } from './followed-schema.ts';
+import { noticeReading } from './notice-reading.ts';
 import type { SiteSchemaReading } from './site-schema.ts';
 
 export interface NewGeneration {
@@ -38,9 +39,15 @@ export class GenerationUnderWay extends Error {
  * @throws GenerationUnderWay
  */
 export async function moveGeneration(
-  options: NewGeneration & { readonly isAutomatic: boolean },
+  options: NewGeneration & {
+    readonly isAutomatic: boolean;
+    /** The last change noticed on the site that the schema takes into account; all that there are unless given. */
+    readonly through?: number;
+  },
 ): Promise<number> {
   const { db, reading } = options;
+  // Else what the site changed since the last look would be known, and never have been noticed.
+  await noticeReading(db, reading);
   const fitted = fitToSite(options.declared, reading.schema).schema;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     const kept = await readGenerations(db.pool);
@@ -56,7 +63,7 @@ export async function moveGeneration(
       // Somebody else made or dropped one meanwhile: the columns may be others, or gone.
       if (before.generations.map((one) => one.id).join() !== kept.map((one) => one.id).join()) return null;
       id = await insertGeneration(tx, { ...options, schema });
-      await closeSiteChanges(tx);
+      await closeSiteChanges(tx, options.through);
       return { siteSchema: reading };
     });
     if (id !== undefined) return id;

@@ -3,6 +3,8 @@ import type { Queryable } from './database.ts';
 
 /** A change of the site's schema, as it was noticed. */
 export interface NoticedChange extends Omit<SiteChange, 'narrowed'> {
+  /** Greater for what was noticed later. */
+  readonly id: number;
   readonly seenAt: Date;
 }
 
@@ -19,17 +21,19 @@ export async function recordSiteChanges(tx: Queryable, changes: readonly SiteCha
 /** Changes that no generation has taken up, oldest first. */
 export async function openSiteChanges(q: Queryable, limit: number): Promise<readonly NoticedChange[]> {
   const { rows } = await q.query<{
+    id: string;
     entity_type: string;
     field: string | null;
     kind: SiteChange['kind'];
     message: string;
     seen_at: Date;
   }>(
-    `select entity_type, field, kind, message, seen_at from understudy.site_change where handled_at is null
+    `select id, entity_type, field, kind, message, seen_at from understudy.site_change where handled_at is null
      order by id limit $1`,
     [limit],
   );
   return rows.map((row) => ({
+    id: Number(row.id),
     type: row.entity_type,
     ...(row.field === null ? {} : { field: row.field }),
     kind: row.kind,
@@ -38,7 +42,13 @@ export async function openSiteChanges(q: Queryable, limit: number): Promise<read
   }));
 }
 
-/** Whoever made a generation has seen the changes noticed until now. */
-export async function closeSiteChanges(tx: Queryable): Promise<void> {
-  await tx.query('update understudy.site_change set handled_at = now() where handled_at is null');
+/**
+ * Whoever made a generation has seen the changes noticed until now.
+ * @param through id of the last one that it has seen, where there may be later ones.
+ */
+export async function closeSiteChanges(tx: Queryable, through: number | null = null): Promise<void> {
+  await tx.query(
+    'update understudy.site_change set handled_at = now() where handled_at is null and ($1::bigint is null or id <= $1)',
+    [through],
+  );
 }
