@@ -281,19 +281,24 @@ describe('generations of the cached schema', () => {
       said += text;
     });
     const ended = once(child, 'exit');
-    const isThere = until(
-      `the newest generation is ${states.join(' or ')}`,
+    const isThere = async (): Promise<boolean> => {
+      const [newest] = await readGenerations(db.pool);
+      return newest !== undefined && newest.id > 1 && states.includes(newest.state);
+    };
+    const what = `the newest generation is ${states.join(' or ')}`;
+    // A command that failed is not waited for: it says why.
+    const outcome = await until(
+      what,
       async () => {
-        const [newest] = await readGenerations(db.pool);
-        return newest !== undefined && newest.id > 1 && states.includes(newest.state);
+        const hasEnded = child.exitCode !== null;
+        return (await isThere()) ? 'there' : hasEnded && 'ended';
       },
       { ...WAIT, everyMs: 5 },
     );
-    await Promise.race([isThere, ended]);
     child.kill('SIGKILL');
     const [code] = (await ended) as [number | null];
     assert.ok(code === null || code === 0, said);
-    await isThere;
+    assert.equal(outcome, 'there', what);
   }
 
   /** Kills every service at once, both readers too, and starts them again. */
