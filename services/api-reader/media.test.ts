@@ -15,9 +15,9 @@ import { createUpstream, type Upstream } from './upstream.ts';
 
 /** Files go through in both directions without being held, over a site that is only a store of files. */
 const MEGABYTE = 1024 * 1024;
-const FILE_MEGABYTES = 200;
+const FILE_MEGABYTES = 500;
 /** What both ends, which run in this process too, and the reader hold together, with what waits to be collected. */
-const HELD_MEGABYTES = 120;
+const HELD_MEGABYTES = 250;
 const log = pino({ level: 'silent' });
 
 type Handler = (request: IncomingMessage, reply: ServerResponse) => void;
