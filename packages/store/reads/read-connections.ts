@@ -60,7 +60,7 @@ const ALONE = 1.2;
 
 /**
  * Opens connections as they are needed. Statements go out in one write and come back in one read for all who ask at the
- * same moment (pg's pipeline): beside a pool that gives each asker a connection, 32 askers of a single row cost two
+ * same moment: beside a pool that gives each asker a connection, 32 askers of a single row cost two
  * thirds of the processor time. Most of the time one or two connections are enough; another is opened only while those
  * are slow to answer, or have more to do than one of PostgreSQL's processes does soon.
  */
