@@ -74,7 +74,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     forget(question);
     const size = sizeOf(question, answer);
     if (size > bytesMax / SHARE_MAX) return;
-    kept.set(question, answer);
+    kept.set(question, { ...answer, body: ownBytes(answer.body) });
     bytes += size;
     for (const oldest of kept.keys()) {
       if (bytes <= bytesMax) return;
@@ -97,8 +97,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     const { body } = made;
     // Without a look that came before it, nobody could tell what was changed since.
     const marks = isWanted && seen > 0 ? made.marks() : null;
-    if (marks !== null && began === epoch && changes.covers(marks))
-      keep(question, { body: ownBytes(body), marks, seen });
+    if (marks !== null && began === epoch && changes.covers(marks)) keep(question, { body, marks, seen });
     return body;
   };
 

@@ -21,9 +21,9 @@ export interface KnownRead {
 
 /**
  * Requests that differ from ones answered before in nothing but numbers: what they ask and who asks is known without taking
- * them apart and compiling them, which is half of what a read of one row costs here. Everything else is decided anew for each:
- * whether the credential is known and not to be asked about, whether the replica is fresh, and (`KeptAnswers`) whether
- * anything has been changed.
+ * them apart and compiling them, which is a quarter of what a read of a few rows costs here. Everything else is decided anew for
+ * each: whether the credential is known and not to be asked about, whether the replica is fresh, and (`KeptAnswers`)
+ * whether anything has been changed.
  */
 export interface KnownReads {
   /** How many requests were known so far. */
