@@ -1,76 +1,37 @@
-import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { pipeline } from 'node:stream';
-import type { Logger } from '@understudy/runtime/logging';
-import { AuthenticationFault } from '@understudy/site-client/faults';
-import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from './api-call.ts';
-import { parseEnvelope, payloadType } from './envelope.ts';
+import type { ApiClient } from './client/api-client.ts';
+import { NodeClient } from './client/node-client.ts';
 import { badEnvelope, bodyTooLarge } from './errors.ts';
-import { failureFrom } from './failure.ts';
-import { HttpCall } from './http-call.ts';
-import { type Identity, identityOf } from './identity.ts';
-import type { KnownRead, KnownReads } from './known-reads.ts';
-import type { ReaderMetrics } from './metrics.ts';
+import { Exchange, type ExchangeParts } from './exchange.ts';
 import { API_PATH } from './pass-through.ts';
-import type { ReplicaWatch } from './replica-state.ts';
-import type { RequestShape } from './request-shape.ts';
-import type { ShadowReads } from './shadow-reads.ts';
 import { localPath, NEXT, type Sites } from './sites.ts';
 import type { BodyWatch } from './slow-bodies.ts';
 
-/** What is logged and counted of a call. Holds no secret. */
-export interface CallSummary {
-  readonly method: string;
-  readonly type: string | null;
-  readonly identity: Identity;
-}
-
-/** Answers one call. @throws ReaderError, AuthenticationFault */
-export type AnswerCall = (call: ApiCall) => Promise<Answer>;
-
-export interface ApiParts {
+export interface ApiParts extends ExchangeParts {
   readonly sites: Sites;
-  /** Of the site that is answered for, `host:port` as clients name it. */
-  readonly siteHost: string;
   readonly bodyLimitBytes: number;
-  readonly watch: ReplicaWatch;
-  readonly metrics: ReaderMetrics;
-  readonly log: Logger;
   readonly bodies: BodyWatch;
-  /** Whether connections end with their next answer: the process drains. */
-  readonly isClosing: () => boolean;
-  /** Answers calls for the replicated site. */
-  readonly answer: AnswerCall;
-  /** Answers those of them that are asked again and again. */
-  readonly knownReads: KnownReads;
-  readonly offerShadow: ShadowReads['offer'];
-  /** Answers calls for another site, named as in a path. @throws ReaderError where it is not allowed. */
-  readonly answerElsewhere: (site: string, call: ApiCall) => Promise<Answer>;
 }
 
-/** Ids that clients and proxies may give their requests; others are replaced. */
-const REQUEST_ID = /^[A-Za-z0-9_.:/+=-]{1,100}$/;
-
-/** The id that a request has in answers, logs and in what is sent to the site. */
-export function requestId(request: IncomingMessage): string {
-  const given = request.headers['x-request-id'];
-  return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+/** The JSON API's endpoint (protocol §1.1). */
+export interface ApiEndpoint {
+  /** Takes a request of Node's server, or says false of one that is not for it. */
+  takes(request: IncomingMessage, response: ServerResponse): boolean;
+  /** Takes a call for the replicated site whose request has come as a whole. */
+  take(client: ApiClient, body: Buffer): void;
 }
 
 /**
- * The JSON API's endpoint (protocol §1.1), in front of the reader's other routes: takes the envelope apart, has the call
- * answered, and sends the answer as it is. It is what nearly every request asks for, so it is a handler of Node's own
- * server: a framework's route around it takes a third of the time of a read.
- * @returns what takes a request, or says false of one that is not for it.
+ * In front of the reader's other routes: has calls answered, and sends the answers as they are. It is what nearly every
+ * request asks for, so it is a handler of Node's own server: a framework's route around it takes a third of the time of a
+ * read.
  */
-export function apiEndpoint(
-  parts: ApiParts,
-): (request: IncomingMessage, response: ServerResponse) => boolean {
+export function apiEndpoint(parts: ApiParts): ApiEndpoint {
   const { bodyLimitBytes, bodies } = parts;
   // What is said of a call is made here, of parts that hold no secret: looking for one in each line takes 15 of 21 µs.
   const log = parts.log.child({}, { redact: [] });
 
-  return (request, response) => {
+  const takes: ApiEndpoint['takes'] = (request, response) => {
     if (request.method !== 'POST') return false;
     const { url = '' } = request;
     let elsewhere: string | null = null;
@@ -80,7 +41,7 @@ export function apiEndpoint(
         elsewhere = path.slice(NEXT.length, -API_PATH.length);
       else if (path !== API_PATH) return false;
     }
-    const exchange = new Exchange(parts, log, request, response, elsewhere);
+    const exchange = new Exchange(parts, log, new NodeClient(request, response), elsewhere);
     if (Number(request.headers['content-length']) > bodyLimitBytes) {
       exchange.refuse(bodyTooLarge(bodyLimitBytes));
       return true;
@@ -108,205 +69,9 @@ export function apiEndpoint(
     request.on('error', () => bodies.ends(request));
     return true;
   };
-}
 
-/** What is logged of a call. */
-interface CallLine {
-  readonly requestId: string;
-  readonly method: string;
-  readonly type: string | null;
-  script?: string | null;
-  user?: string | null;
-  session?: boolean;
-  sudoAsLogin?: string | null;
-  ms?: number;
-  source?: string;
-  reason?: string | null;
-  status?: number;
-}
-
-/** Longest name that is logged: names are what a caller sent. */
-const LOGGED_LENGTH_MAX = 100;
-
-const shortened = (name: string | null): string | null =>
-  name === null || name.length <= LOGGED_LENGTH_MAX ? name : `${name.slice(0, LOGGED_LENGTH_MAX)}…`;
-
-/** Bodies up to this are sent together with the headers; more is not copied for it. */
-const ONE_PIECE_BYTES = 16_384;
-
-const isWhole = (body: Answer['body']): body is WholeBody =>
-  typeof body === 'string' || Buffer.isBuffer(body) || body instanceof OwnBytes;
-
-/** One request of the endpoint and its answer. */
-class Exchange {
-  readonly #parts: ApiParts;
-  readonly #log: Logger;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
-  readonly #elsewhere: string | null;
-  readonly #began = performance.now();
-  readonly #id: string;
-  #summary: CallSummary | null = null;
-  #source: Answer['source'] = 'site';
-  #reason: string | null = null;
-
-  constructor(
-    parts: ApiParts,
-    log: Logger,
-    request: IncomingMessage,
-    response: ServerResponse,
-    elsewhere: string | null,
-  ) {
-    this.#parts = parts;
-    this.#log = log;
-    this.#request = request;
-    this.#response = response;
-    this.#elsewhere = elsewhere;
-    this.#id = requestId(request);
-  }
-
-  /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
-  async answer(body: Buffer): Promise<void> {
-    const { knownReads } = this.#parts;
-    const shape = this.#elsewhere === null ? knownReads.shapeOf(body) : null;
-    const known = shape === null ? null : knownReads.find(shape);
-    if (known !== null && (await this.#answerKnown(known, body))) return;
-    let call: ApiCall;
-    let answer: Answer;
-    try {
-      const envelope = parseEnvelope(body);
-      const identity = identityOf(envelope.auth);
-      this.#summary = { method: envelope.method, type: payloadType(envelope.payload), identity };
-      call = this.#call(envelope, identity, body);
-      const { answer: answerHere, answerElsewhere } = this.#parts;
-      answer = await (this.#elsewhere === null ? answerHere(call) : answerElsewhere(this.#elsewhere, call));
-    } catch (error) {
-      this.#fail(error, false);
-      return;
-    }
-    this.#give(answer);
-    if (shape !== null && answer.source === 'replica' && answer.reason === null) this.#learn(shape, call);
-  }
-
-  /** @returns false for what has to be taken apart; nothing has been sent then. */
-  async #answerKnown(known: KnownRead, body: Buffer): Promise<boolean> {
-    let given: Buffer | OwnBytes;
-    try {
-      given = await known.body();
-    } catch {
-      // Whoever takes it apart finds the same, and knows what to do.
-      return false;
-    }
-    this.#summary = known.summary;
-    const answer = jsonAnswer('replica', null, given);
-    this.#give(answer);
-    this.#parts.offerShadow(() => this.#call(parseEnvelope(body), known.summary.identity, body), answer);
-    return true;
-  }
-
-  #learn(shape: RequestShape, call: ApiCall): void {
-    try {
-      this.#parts.knownReads.learn(shape, call);
-    } catch (error) {
-      // It has been answered; others like it are taken apart as well.
-      this.#parts.log.error({ err: error, requestId: this.#id }, 'a read could not be learned');
-    }
-  }
-
-  #give(answer: Answer): void {
-    this.#source = answer.source;
-    this.#reason = answer.reason;
-    const headers = this.#headers(true);
-    for (const name in answer.headers) {
-      const value = answer.headers[name];
-      // Of what is held as a whole the length is told when it is sent.
-      if (value === undefined || (name === 'content-length' && isWhole(answer.body))) continue;
-      headers.push(name, value);
-    }
-    this.#send(answer.statusCode, headers, answer.body);
-  }
-
-  /** Answers what is not looked into; the rest of the request may still be on its way, so the connection ends. */
-  refuse(error: Error): void {
-    this.#fail(error, true);
-  }
-
-  #call(envelope: ApiCall['envelope'], identity: Identity, body: Buffer): ApiCall {
-    const from = { request: this.#request, response: this.#response, siteHost: this.#parts.siteHost };
-    return new HttpCall(envelope, identity, body, this.#id, from);
-  }
-
-  #fail(error: unknown, closes: boolean): void {
-    this.#source = 'site';
-    this.#reason = error instanceof AuthenticationFault ? 'refused' : 'failed';
-    const failure = failureFrom(error, this.#parts.log.child({ requestId: this.#id }));
-    const headers = this.#headers(this.#summary !== null);
-    for (const [name, value] of Object.entries(failure.headers)) headers.push(name, value);
-    if (closes && !this.#parts.isClosing()) headers.push('connection', 'close');
-    this.#send(failure.statusCode, headers, failure.body);
-  }
-
-  /** Those that say who answers and how fresh the replica is. @param isMarked whether there is a call at all. */
-  #headers(isMarked: boolean): (string | string[])[] {
-    const headers: (string | string[])[] = ['x-request-id', this.#id];
-    if (!isMarked) return headers;
-    const reason = this.#reason;
-    headers.push('x-understudy', reason === null ? this.#source : `${this.#source}; reason=${reason}`);
-    const state = this.#parts.watch.current();
-    if (state?.watermark != null) headers.push('x-understudy-watermark', `${state.watermark.appliedThrough}`);
-    if (state?.lagMs != null) headers.push('x-understudy-lag-ms', `${Math.round(state.lagMs)}`);
-    return headers;
-  }
-
-  #send(statusCode: number, headers: (string | string[])[], body: Answer['body']): void {
-    const response = this.#response;
-    if (this.#parts.isClosing()) headers.push('connection', 'close');
-    if (isWhole(body)) {
-      this.#sendWhole(statusCode, headers, body);
-      return;
-    }
-    response.writeHead(statusCode, headers as string[]);
-    // Where the site breaks off in the middle, so do we: the client must not take half an answer for a whole one.
-    pipeline(body, response, () => this.#done(statusCode));
-  }
-
-  #sendWhole(statusCode: number, headers: (string | string[])[], body: WholeBody): void {
-    const response = this.#response;
-    const whole = body instanceof OwnBytes ? body.bytes : body;
-    const length = typeof whole === 'string' ? Buffer.byteLength(whole) : whole.length;
-    headers.push('content-length', `${length}`);
-    response.writeHead(statusCode, headers as string[]);
-    // A text goes out in one piece with the headers: byte for byte, whatever the bytes stand for.
-    if (typeof whole !== 'string' && length <= ONE_PIECE_BYTES)
-      response.end(whole.toString('latin1'), 'latin1');
-    else if (body instanceof OwnBytes) response.end(whole, () => body.giveBack());
-    else response.end(whole);
-    this.#done(statusCode);
-  }
-
-  /** One line for each call: who asked what, who answered, why, and how long it took. Never a key (protocol §1.2). */
-  #done(status: number): void {
-    const elapsedMs = performance.now() - this.#began;
-    const ms = Math.round(elapsedMs * 10) / 10;
-    const summary = this.#summary;
-    if (summary === null) {
-      this.#log.debug({ requestId: this.#id, http: 'POST', path: API_PATH, status, ms }, 'request');
-      return;
-    }
-    const { method, type, identity } = summary;
-    const source = this.#source;
-    const reason = this.#reason;
-    // Made key by key: spread, it takes longer to make than to write.
-    const line: CallLine = { requestId: this.#id, method, type: shortened(type) };
-    if (identity.kind === 'script') line.script = shortened(identity.name);
-    else if (identity.kind === 'user') line.user = shortened(identity.name);
-    else if (identity.kind === 'session') line.session = true;
-    if (identity.sudoAsLogin !== null) line.sudoAsLogin = shortened(identity.sudoAsLogin);
-    line.ms = ms;
-    line.source = source;
-    line.reason = reason;
-    line.status = status;
-    this.#log.info(line, 'call');
-    this.#parts.metrics.count({ method, source, reason: reason ?? 'none', seconds: elapsedMs / 1_000 });
-  }
+  return {
+    takes,
+    take: (client, body) => void new Exchange(parts, log, client, null).answer(body),
+  };
 }

@@ -105,7 +105,7 @@ export function createChangeWatch(
     },
     look: () => {
       // One that runs began before this call; the next begins after it.
-      scheduled ??= (running === null ? turn() : running.catch(() => {})).then(start);
+      scheduled ??= (running ?? Promise.resolve()).then(turn, turn).then(start);
       return scheduled;
     },
     isChangedSince: (marks, since) => {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { ApiParts } from './api.ts';
 import { noSuchPage, siteNotAllowed } from './errors.ts';
+import type { ExchangeParts } from './exchange.ts';
 import { media } from './media.ts';
 import { passThrough } from './pass-through.ts';
 import type { Upstream } from './upstream.ts';
@@ -21,7 +21,7 @@ const FOUND = 302;
  * nothing of them is kept; pages of the web application lead to it. Whatever names a site that is not allowed is refused.
  * @returns what passes calls of the JSON API on; they come by its endpoint.
  */
-export function otherSites(app: FastifyInstance, parts: OtherSitesParts): ApiParts['answerElsewhere'] {
+export function otherSites(app: FastifyInstance, parts: OtherSitesParts): ExchangeParts['answerElsewhere'] {
   const upstreams = new Map<string, Upstream>();
   const addressOf = (site: string): string => {
     const address = parts.addressOf(site);

@@ -3,7 +3,9 @@ import { closePromptly } from '@understudy/runtime/close-promptly';
 import type { Config } from '@understudy/runtime/config/sections';
 import type { Logger } from '@understudy/runtime/logging';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
-import { type AnswerCall, apiEndpoint, requestId } from './api.ts';
+import { type ApiEndpoint, apiEndpoint } from './api.ts';
+import { type PlainConnections, takePlainRequests } from './client/plain-connections.ts';
+import type { AnswerCall } from './exchange.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
 import type { KnownReads } from './known-reads.ts';
@@ -13,6 +15,7 @@ import type { ReaderMetrics } from './metrics.ts';
 import { otherSites } from './other-sites.ts';
 import { pages } from './pages.ts';
 import type { ReplicaWatch } from './replica-state.ts';
+import { requestId } from './request-id.ts';
 import type { ShadowReads } from './shadow-reads.ts';
 import { allowedSites, localPath } from './sites.ts';
 import { refuseSlowBodies } from './slow-bodies.ts';
@@ -48,18 +51,25 @@ const KEEP_ALIVE_MS = 72_000;
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log } = parts;
   const sites = allowedSites(config.site.url, config.reader.allowedSites);
-  let takesCall: ReturnType<typeof apiEndpoint> = () => false;
+  let endpoint: ApiEndpoint | null = null;
+  let plain: PlainConnections | null = null;
   const app = fastify({
     serverFactory: (handler) => {
       const server = createHttpServer((request, response) => {
-        if (!takesCall(request, response)) handler(request, response);
+        if (endpoint?.takes(request, response) !== true) handler(request, response);
       });
       server.keepAliveTimeout = KEEP_ALIVE_MS;
+      if (config.reader.plainRequests)
+        plain = takePlainRequests(server, {
+          take: (client, body) => endpoint?.take(client, body),
+          keepAliveMs: KEEP_ALIVE_MS,
+          bodyBytesMax: config.reader.bodyLimitBytes,
+        });
       // How long a request may take to come is no business of ours: uploads take hours.
       server.requestTimeout = 0;
       return server;
     },
-    genReqId: requestId,
+    genReqId: ({ headers }) => requestId(headers),
     rewriteUrl: (request) => localPath(sites, request.url ?? ''),
     logController: new LogController({ disableRequestLogging: true }),
     // Those who are connected are answered while the process drains.
@@ -67,6 +77,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
   });
   closePromptly(app);
+  app.addHook('preClose', async () => plain?.close());
   app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id);
     done();
@@ -84,7 +95,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   });
   const bodies = refuseSlowBodies(app, config.reader.slowBodyMs);
   health(app, parts.metrics.registry, parts.whyNotReady);
-  takesCall = apiEndpoint({
+  endpoint = apiEndpoint({
     sites,
     siteHost: new URL(config.site.url).host,
     bodyLimitBytes: config.reader.bodyLimitBytes,

@@ -157,6 +157,10 @@ export const SECTIONS = {
       { min: 0, max: Number.MAX_SAFE_INTEGER },
       'generation of the schema that this reader answers from; 0: the one that is served',
     ),
+    plainRequests: flag(
+      true,
+      'whether calls of the JSON API are taken off their connections without Node’s HTTP server where they are written as tools write them; off: all are taken by it, at a fourth less speed',
+    ),
     bodyLimitBytes: integer(10_000_000, { min: 1_000, max: 1_000_000_000 }, 'largest JSON request'),
     slowBodyMs: integer(
       30_000,

@@ -1,0 +1,150 @@
+import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
+import { Transform, type TransformCallback } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { type ApiClient, type HeaderList, originAt, type WholeAnswer } from './api-client.ts';
+
+/** Bodies up to this go out in one piece with the head; more is not copied for it. */
+const ONE_PIECE_BYTES = 16_384;
+const SECOND_MS = 1_000;
+/** Statuses whose answers have no body (RFC 9112 §6.3). */
+const BODILESS = new Set([204, 304]);
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what no header may hold.
+const NO_HEADER_VALUE = /[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/;
+
+/** A client whose request was taken off its connection here. */
+export class PlainClient implements ApiClient {
+  readonly headers: IncomingHttpHeaders;
+  readonly #socket: Socket;
+  readonly #answered: (closes: boolean) => void;
+  readonly #answers: PlainAnswers;
+  #gone: AbortController | null = null;
+  #isGone = false;
+
+  /** @param answered called once the answer is on its way and the next request may be taken. */
+  constructor(
+    headers: IncomingHttpHeaders,
+    socket: Socket,
+    answers: PlainAnswers,
+    answered: (closes: boolean) => void,
+  ) {
+    this.headers = headers;
+    this.#socket = socket;
+    this.#answers = answers;
+    this.#answered = answered;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#gone === null) {
+      this.#gone = new AbortController();
+      if (this.#isGone) this.goneAway();
+    }
+    return this.#gone.signal;
+  }
+
+  /** To be told when its connection ends before it was answered. */
+  goneAway(): void {
+    this.#isGone = true;
+    this.#gone?.abort(new Error('the client went away'));
+  }
+
+  origin(siteHost: string): string | null {
+    return originAt(this.headers.host, siteHost, 'encrypted' in this.#socket);
+  }
+
+  send({ statusCode, headers, body, sent }: WholeAnswer, closes: boolean): void {
+    const socket = this.#socket;
+    const head = this.#head(statusCode, headers, '', closes);
+    if (typeof body === 'string') socket.write(head + body, 'latin1');
+    else if (body.length <= ONE_PIECE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
+    else {
+      socket.cork();
+      socket.write(head, 'latin1');
+      socket.write(body, () => sent?.());
+      socket.uncork();
+      this.#answered(closes);
+      return;
+    }
+    sent?.();
+    this.#answered(closes);
+  }
+
+  stream(
+    { statusCode, headers, body }: Parameters<ApiClient['stream']>[0],
+    closes: boolean,
+    ended: () => void,
+  ): void {
+    const isCounted = headers.some((name, at) => at % 2 === 0 && name === 'content-length');
+    const isChunked = !isCounted && !BODILESS.has(statusCode);
+    const framing = isChunked ? 'transfer-encoding: chunked\r\n' : '';
+    this.#socket.write(this.#head(statusCode, headers, framing, closes), 'latin1');
+    const stages = isChunked ? [body, new Chunks()] : [body];
+    pipeline([...stages, this.#socket], { end: false })
+      .then(
+        () => this.#answered(closes),
+        () => this.#socket.destroy(),
+      )
+      .finally(ended);
+  }
+
+  #head(statusCode: number, headers: HeaderList, framing: string, closes: boolean): string {
+    let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n`;
+    for (let at = 0; at < headers.length; at += 2) {
+      const name = headers[at] as string;
+      const value = headers[at + 1] as string | readonly string[];
+      if (typeof value === 'string') head += headerLine(name, value);
+      else for (const one of value) head += headerLine(name, one);
+    }
+    const { keepAliveSeconds, date } = this.#answers;
+    const connection = closes ? 'close' : `keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}`;
+    return `${head}${framing}date: ${date()}\r\nconnection: ${connection}\r\n\r\n`;
+  }
+}
+
+/** @throws Error for a value that would end the header, and begin what it likes. */
+function headerLine(name: string, value: string): string {
+  if (NO_HEADER_VALUE.test(value)) throw new Error(`header ${name} has a value that cannot be sent`);
+  return `${name}: ${value}\r\n`;
+}
+
+/** What all answers over plain connections share. */
+export interface PlainAnswers {
+  /** How long a connection is kept while nothing comes, seconds. */
+  readonly keepAliveSeconds: number;
+  /** The present second, as headers have it. */
+  date(): string;
+}
+
+export function createPlainAnswers(keepAliveSeconds: number): PlainAnswers {
+  let date = '';
+  let until = 0;
+  return {
+    keepAliveSeconds,
+    date: () => {
+      const now = Date.now();
+      if (now >= until || now < until - SECOND_MS) {
+        date = new Date(now).toUTCString();
+        until = now - (now % SECOND_MS) + SECOND_MS;
+      }
+      return date;
+    },
+  };
+}
+
+/** The transfer coding of bodies whose length is not known when they begin (RFC 9112 §7.1). */
+class Chunks extends Transform {
+  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
+    // One without bytes would be the last.
+    if (chunk.length > 0) {
+      this.push(`${chunk.length.toString(16)}\r\n`, 'latin1');
+      this.push(chunk);
+      this.push('\r\n', 'latin1');
+    }
+    done();
+  }
+
+  override _flush(done: TransformCallback): void {
+    this.push('0\r\n\r\n', 'latin1');
+    done();
+  }
+}
