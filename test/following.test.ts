@@ -3,9 +3,11 @@ import { after, before, describe, test } from 'node:test';
 import { refreshDue } from '@understudy/applier/refresh';
 import type { EntityRef } from '@understudy/domain/entity';
 import { poll } from '@understudy/event-poller/poll';
+import { sweep } from '@understudy/event-poller/sweep';
 import { planTimeScan } from '@understudy/pipeline/plan-scan';
 import { openQueueBackend } from '@understudy/pipeline/queue-backend';
 import { scanChunk } from '@understudy/scanner/scan-chunk';
+import { storeEvents } from '@understudy/store/event-log';
 import { acquireLease } from '@understudy/store/lease';
 import { dueRefreshes, requestRefresh } from '@understudy/store/refresh-requests';
 import { claimChunk, openChunks } from '@understudy/store/scans';
@@ -151,6 +153,56 @@ describe('following the event log', () => {
       assert.deepEqual(rows[0], { n: 2 + 660 + 1, late: true });
       const watermark = await readWatermark(pool);
       assert.equal(watermark?.appliedThrough, head - 691, 'what came late waits to be applied');
+    } finally {
+      await queues.close();
+    }
+  });
+
+  test('an event whose job was lost is enqueued again, however busy the site is, but not while many jobs wait', async () => {
+    const { pool } = api.replica.db;
+    const queues = openQueueBackend(api.databaseUrl);
+    const events = queues.queue('events');
+    const attempt = <T>(work: () => Promise<T>): Promise<T> => work();
+    const addJobs = (from: number, to: number): Promise<void> =>
+      events.add(
+        Array.from({ length: to - from }, (_, at) => ({
+          id: `other-${from + at}`,
+          name: 'events',
+          data: { v: 1, events: [] },
+          forget: true,
+        })),
+      );
+    try {
+      await pool.query('delete from understudy.event_log');
+      await pool.query('delete from understudy.open_event');
+      const entry = {
+        id: 900_001,
+        event_type: 'Shotgun_Project_Change',
+        attribute_name: 'sg_description',
+        entity: { type: 'Project', id: 1, name: 'one' },
+        project: null,
+        user: null,
+        meta: {},
+        created_at: '2026-01-01T00:00:00Z',
+        description: null,
+        session_uuid: null,
+      };
+      await storeEvents(pool, [{ entry, tick: 1, late: false }]);
+      const swept = (missed: boolean): Promise<number> =>
+        sweep(api.replica, queues, { missed, attempt }, 60_000);
+      const age = (seconds: number): Promise<unknown> =>
+        pool.query('update understudy.open_event set stored_at = now() - make_interval(secs => $1)', [
+          seconds,
+        ]);
+      await addJobs(0, 5);
+      assert.equal(await swept(false), 0, 'it is under way');
+      assert.equal(await swept(true), 1, 'whoever stored it could not enqueue it, or was killed');
+      await age(70);
+      assert.equal(await swept(false), 1, 'a few jobs are no reason to wait so long');
+      await addJobs(5, 40);
+      assert.equal(await swept(false), 0, 'with many before it, it may wait');
+      await age(700);
+      assert.equal(await swept(false), 1);
     } finally {
       await queues.close();
     }

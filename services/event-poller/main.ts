@@ -50,6 +50,8 @@ await runReplicaService('event-poller', async (service) => {
       const done = await onReplica(replicas.current, ensureCheckpoint);
       log.info({ epoch, checkpoint: done ?? 'holds' }, 'leads');
       leading = epoch;
+      // Whoever led before may have been killed between storing events and enqueueing them.
+      reach.missed = true;
     }
     return epoch;
   };

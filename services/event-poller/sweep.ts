@@ -9,8 +9,10 @@ import type { QueueReach } from './queue-reach.ts';
 
 const EVENTS_PER_SWEEP = 2_000;
 const CHUNKS_PER_SWEEP = 500;
-/** While jobs of events wait, a stored event is rather late than lost: enqueueing it again would only add to the work. */
+/** While many jobs of events wait, a stored event is rather late than lost: enqueueing it again would only add to the work. */
 const PATIENCE = 10;
+/** On a busy site some job is always under way; so few are worked through in a moment. */
+const MANY_JOBS = 20;
 /** Within this time an event is enqueued again once. */
 const ROUND_MS = 3_000;
 
@@ -42,7 +44,7 @@ export async function sweep(
   const round = `-again-${Math.floor(Date.now() / ROUND_MS)}`;
   let count = 0;
   for (let after = 0; ; ) {
-    const waitedMs = isMissed ? 0 : hasJobs(counts) ? PATIENCE * olderThanMs : olderThanMs;
+    const waitedMs = isMissed ? 0 : areMany(counts) ? PATIENCE * olderThanMs : olderThanMs;
     const events = await unappliedEvents(pool, waitedMs, after, EVENTS_PER_SWEEP);
     const isEnqueued = await reach.attempt(() => enqueueStored(replica, queues, events, round));
     if (isEnqueued === null) return count;
@@ -63,6 +65,7 @@ async function enqueueStored(
   return true;
 }
 
-function hasJobs(counts: Readonly<Record<string, number>>): boolean {
-  return ['waiting', 'prioritized', 'active', 'delayed'].some((state) => (counts[state] ?? 0) > 0);
+function areMany(counts: Readonly<Record<string, number>>): boolean {
+  const waiting = ['waiting', 'prioritized', 'delayed'].map((state) => counts[state] ?? 0);
+  return waiting.reduce((sum, count) => sum + count, 0) >= MANY_JOBS;
 }
