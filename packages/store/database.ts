@@ -45,9 +45,6 @@ export function isUnprepared(error: unknown): boolean {
 const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
 const TRANSACTION_RETRIES = 5;
 const CONNECT_TIMEOUT_MS = 5_000;
-/** After so long it is asked whether PostgreSQL still works at a query. */
-const SILENT_MS = 30_000;
-const SILENCE_LOOK_MS = 5_000;
 
 /** How MikroORM is told where the database is; shared with the instance that compares tables. */
 export function ormOptions(options: DatabaseOptions): object {
@@ -93,11 +90,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
   pool.on('error', () => {
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });
-  const endWatch = breakSilentConnections(pool, {
-    url: options.url,
-    silentMs: SILENT_MS,
-    everyMs: SILENCE_LOOK_MS,
-  });
+  const endWatch = breakSilentConnections(pool, options.url);
   const once = async <T>(
     begin: string,
     work: (tx: pg.PoolClient, opened: pg.QueryResult) => Promise<T>,

@@ -1,52 +1,29 @@
 import assert from 'node:assert/strict';
-import { connect, createServer, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
+import { type LossyNetwork, startLossyNetwork } from '@understudy/harness/lossy-network';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { until } from '@understudy/harness/until';
 import pg from 'pg';
 import { breakSilentConnections } from './silent-connections.ts';
 
-/** A network between us and PostgreSQL that can lose everything without a word. */
 let database: Awaited<ReturnType<typeof createTestDatabase>>;
-let url: string;
-const sockets: Socket[] = [];
-const network = createServer((near) => {
-  const target = new URL(database.url);
-  const far = connect(Number(target.port), target.hostname);
-  sockets.push(near, far);
-  near.on('error', () => far.destroy());
-  far.on('error', () => near.destroy());
-  near.on('close', () => far.destroy());
-  near.pipe(far);
-  far.pipe(near);
-});
+let network: LossyNetwork;
 before(async () => {
   database = await createTestDatabase();
-  await new Promise<void>((resolve) => network.listen(0, '127.0.0.1', resolve));
-  const through = new URL(database.url);
-  through.port = String((network.address() as { port: number }).port);
-  url = through.toString();
+  network = await startLossyNetwork(database.url);
 });
 after(async () => {
-  for (const socket of sockets) socket.destroy();
-  network.close();
-  await database.drop();
+  network?.close();
+  await database?.drop();
 });
 
-/** From now on nothing passes through the connections that are open. */
-function loseEverything(): void {
-  for (const socket of sockets) {
-    socket.unpipe();
-    socket.pause();
-  }
-}
-
 const poolWatched = (t: { after(work: () => Promise<void>): void }): pg.Pool => {
+  const { url } = network;
   const pool = new pg.Pool({ connectionString: url, max: 2 });
   pool.on('error', () => {
     // The connection that was broken.
   });
-  const stop = breakSilentConnections(pool, { url, silentMs: 100, everyMs: 20 });
+  const stop = breakSilentConnections(pool, url, { silentMs: 100, everyMs: 20 });
   t.after(async () => {
     stop();
     await pool.end();
@@ -57,7 +34,7 @@ const poolWatched = (t: { after(work: () => Promise<void>): void }): pg.Pool => 
 test('a query that never reaches PostgreSQL fails, and the pool goes on with another connection', async (t) => {
   const pool = poolWatched(t);
   await pool.query('select 1');
-  loseEverything();
+  network.loseEverything();
   await assert.rejects(pool.query('select 2'), /went silent/);
   assert.deepEqual((await pool.query('select 3 as n')).rows, [{ n: 3 }]);
 });

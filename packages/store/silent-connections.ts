@@ -10,12 +10,13 @@ interface Inside {
 }
 
 export interface SilenceOptions {
-  /** Address of the database, to ask it from elsewhere. */
-  readonly url: string;
   /** A query that is heard nothing of for so long is asked after. */
   readonly silentMs: number;
   readonly everyMs: number;
 }
+
+/** Long enough for what is slow on a busy day not to be asked after all the time. */
+export const SILENCE: SilenceOptions = { silentMs: 30_000, everyMs: 5_000 };
 
 /** How long the question from elsewhere may take. */
 const ASK_TIMEOUT_MS = 10_000;
@@ -27,22 +28,25 @@ interface Silence {
   readonly since: number;
 }
 
-/**
- * Breaks connections of a pool over which nothing comes any more, so that whoever waits hears of it. A network that
- * loses packets without a word, or a server that vanished with its machine, else holds a query up for the quarter of an
- * hour that the kernel goes on trying, and with it whatever the process does one step after the other. A statement may be
- * silent for long because it works: PostgreSQL is asked over a new connection whether it does.
- * @returns a function that ends the watch.
- */
-export function breakSilentConnections(pool: pg.Pool, options: SilenceOptions): () => void {
-  const silences = new Map<pg.PoolClient, Silence | null>();
-  const asking = new Set<pg.PoolClient>();
-  const added = (client: pg.PoolClient): unknown => silences.set(client, null);
-  const removed = (client: pg.PoolClient): unknown => silences.delete(client);
-  pool.on('connect', added);
-  pool.on('remove', removed);
+/** Connections that are broken once nothing comes over them any more. */
+export interface SilenceWatch {
+  add(client: pg.ClientBase): void;
+  remove(client: pg.ClientBase): void;
+  end(): void;
+}
 
-  const look = async (client: pg.PoolClient, before: Silence | null): Promise<void> => {
+/**
+ * Breaks connections over which nothing comes any more, so that whoever waits hears of it. A network that loses packets
+ * without a word, or a server that vanished with its machine, else holds a query up for the quarter of an hour that the
+ * kernel goes on trying, and with it whatever the process does one step after the other. A statement may be silent for long
+ * because it works: PostgreSQL is asked over a new connection whether it does.
+ * @param url address of the database, to ask it from elsewhere.
+ */
+export function watchSilence(url: string, options: SilenceOptions = SILENCE): SilenceWatch {
+  const silences = new Map<pg.ClientBase, Silence | null>();
+  const asking = new Set<pg.ClientBase>();
+
+  const look = async (client: pg.ClientBase, before: Silence | null): Promise<void> => {
     const { readyForQuery, processID, connection } = client as unknown as Inside;
     const { bytesRead } = connection.stream;
     if (readyForQuery || before?.bytesRead !== bytesRead) {
@@ -51,7 +55,7 @@ export function breakSilentConnections(pool: pg.Pool, options: SilenceOptions): 
     }
     if (performance.now() - before.since < options.silentMs || asking.has(client)) return;
     asking.add(client);
-    const isLost = await hasLost(options.url, processID).finally(() => asking.delete(client));
+    const isLost = await hasLost(url, processID).finally(() => asking.delete(client));
     if (!isLost || readyForQueryOf(client) || connection.stream.bytesRead !== bytesRead) return;
     silences.delete(client);
     connection.stream.destroy(new Error('the connection to PostgreSQL went silent'));
@@ -61,14 +65,29 @@ export function breakSilentConnections(pool: pg.Pool, options: SilenceOptions): 
     for (const [client, before] of silences) void look(client, before);
   }, options.everyMs);
   timer.unref();
-  return () => {
-    clearInterval(timer);
-    pool.off('connect', added);
-    pool.off('remove', removed);
+  return {
+    add: (client) => void silences.set(client, null),
+    remove: (client) => void silences.delete(client),
+    end: () => clearInterval(timer),
   };
 }
 
-const readyForQueryOf = (client: pg.PoolClient): boolean => (client as unknown as Inside).readyForQuery;
+/**
+ * Watches the connections of a pool (`watchSilence`).
+ * @returns a function that ends the watch.
+ */
+export function breakSilentConnections(pool: pg.Pool, url: string, options?: SilenceOptions): () => void {
+  const watch = watchSilence(url, options);
+  pool.on('connect', watch.add);
+  pool.on('remove', watch.remove);
+  return () => {
+    watch.end();
+    pool.off('connect', watch.add);
+    pool.off('remove', watch.remove);
+  };
+}
+
+const readyForQueryOf = (client: pg.ClientBase): boolean => (client as unknown as Inside).readyForQuery;
 
 /** Whether PostgreSQL knows nothing of a query that a connection waits for, or is away. Never throws. */
 async function hasLost(url: string, processId: number | null): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { GuardedClient } from '@understudy/store/guarded-client';
+import { type SilenceOptions, watchSilence } from '@understudy/store/silent-connections';
 import { createPostgresBackend, withBackend } from 'bullmq';
 import type { QueuedJob, QueueOpener } from '../queue-backend.ts';
 import { type BullQueue, workerOptions } from './bull.ts';
@@ -25,6 +26,18 @@ interface Inside {
   };
 }
 
+/** Makes connections that fail, within a minute, once the network has lost them without a word. */
+function watchedClient(url: string, silence: SilenceOptions | undefined): typeof GuardedClient {
+  const watch = watchSilence(url, silence);
+  return class extends GuardedClient {
+    constructor(...config: ConstructorParameters<typeof GuardedClient>) {
+      super(...config);
+      this.once('connect', () => watch.add(this));
+      this.once('end', () => watch.remove(this));
+    }
+  };
+}
+
 /**
  * BullMQ's backend, with three things mended: the connection that listens for jobs cannot end the process while it is
  * being made or closed, a worker does not ask without a pause while PostgreSQL refuses to answer, and a first use that
@@ -32,38 +45,44 @@ interface Inside {
  * worker began would leave it without work until its process ends.
  * @throws Error when BullMQ has changed, so that this must be done in another way.
  */
-const guardedBackend: Factory = (name, options, factoryOptions) => {
-  const backend = createPostgresBackend(name, options, factoryOptions);
-  const { connection } = backend as unknown as Inside;
-  if (connection?.pgModule === undefined) throw new Error('BullMQ makes its connections in another way');
-  connection.pgModule = { ...connection.pgModule, Client: GuardedClient };
-  const waitUntilReady = connection.waitUntilReady.bind(connection);
-  connection.waitUntilReady = async () => {
-    const ready = waitUntilReady();
-    const used = connection.readyPromise;
-    if (used === undefined) throw new Error('BullMQ remembers its first use in another way');
-    try {
-      await ready;
-    } catch (error) {
-      if (connection.readyPromise === used) connection.readyPromise = undefined;
-      throw error;
-    }
+const guardedBackend =
+  (client: typeof GuardedClient): Factory =>
+  (name, options, factoryOptions) => {
+    const backend = createPostgresBackend(name, options, factoryOptions);
+    const { connection } = backend as unknown as Inside;
+    if (connection?.pgModule === undefined) throw new Error('BullMQ makes its connections in another way');
+    connection.pgModule = { ...connection.pgModule, Client: client };
+    const waitUntilReady = connection.waitUntilReady.bind(connection);
+    connection.waitUntilReady = async () => {
+      const ready = waitUntilReady();
+      const used = connection.readyPromise;
+      if (used === undefined) throw new Error('BullMQ remembers its first use in another way');
+      try {
+        await ready;
+      } catch (error) {
+        if (connection.readyPromise === used) connection.readyPromise = undefined;
+        throw error;
+      }
+    };
+    const take = backend.moveToActive.bind(backend);
+    backend.moveToActive = async (token, worker) => {
+      try {
+        return await take(token, worker);
+      } catch (error) {
+        await delay(RETRY_MS);
+        throw error;
+      }
+    };
+    return backend;
   };
-  const take = backend.moveToActive.bind(backend);
-  backend.moveToActive = async (token, worker) => {
-    try {
-      return await take(token, worker);
-    } catch (error) {
-      await delay(RETRY_MS);
-      throw error;
-    }
-  };
-  return backend;
-};
 
-/** Queues over PostgreSQL, in its schema `queue`. While it is away calls fail. */
-export function overPostgres(url: string): QueueOpener {
-  const { Queue, Worker } = withBackend(guardedBackend);
+/**
+ * Queues over PostgreSQL, in its schema `queue`. While it is away calls fail.
+ * @param silence when a connection counts as lost, where not as everywhere.
+ */
+export function overPostgres(url: string, silence?: SilenceOptions): QueueOpener {
+  const client = watchedClient(url, silence);
+  const { Queue, Worker } = withBackend(guardedBackend(client));
   const connection = {
     connectionString: url,
     schema: 'queue',
@@ -71,7 +90,7 @@ export function overPostgres(url: string): QueueOpener {
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
-    Client: GuardedClient,
+    Client: client,
   };
   return {
     queue: (name) => {
