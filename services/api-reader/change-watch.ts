@@ -29,6 +29,8 @@ export interface ChangeWatch {
 /** Marks older than this are forgotten; a reader that has not looked for so long begins anew. */
 const MARKS_KEPT_MS = 10 * 60_000;
 const FORGET_MS = 60_000;
+/** Turns of the event loop that a look waits at most for others to ask. */
+const TURNS_MAX = 4;
 /** A look that takes longer has failed: an answer is made anew in less. */
 const LOOK_TIMEOUT_MS = 1_000;
 
@@ -57,6 +59,8 @@ export function createChangeWatch(
   let covered: ReadonlySet<string> = new Set();
   let running: Promise<number> | null = null;
   let scheduled: Promise<number> | null = null;
+  /** How many wait for the scheduled one. */
+  let waiting = 0;
   /** Counts what was reset: a look that began before says nothing of what came after. */
   let epoch = 0;
 
@@ -90,7 +94,17 @@ export function createChangeWatch(
     }
   };
 
+  /** Ends once those who ask together have asked: a look for one costs as much as a look for all. */
+  const gathered = async (): Promise<void> => {
+    for (let turns = 1; turns <= TURNS_MAX; turns += 1) {
+      const before = waiting;
+      await turn();
+      if (waiting === before && (turns > 1 || waiting === 1)) return;
+    }
+  };
+
   const start = (): Promise<number> => {
+    waiting = 0;
     scheduled = null;
     const look = lookNow().finally(() => {
       running = null;
@@ -105,7 +119,8 @@ export function createChangeWatch(
     },
     look: () => {
       // One that runs began before this call; the next begins after it.
-      scheduled ??= (running ?? Promise.resolve()).then(turn, turn).then(start);
+      waiting += 1;
+      scheduled ??= (running ?? Promise.resolve()).then(gathered, gathered).then(start);
       return scheduled;
     },
     isChangedSince: (marks, since) => {
