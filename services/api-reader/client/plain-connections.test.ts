@@ -362,20 +362,31 @@ describe('a plain connection', () => {
   });
 });
 
-test('a connection over which nothing comes is closed, whether a request was begun or not', async () => {
+test('a connection over which nothing comes is closed; one with half a request is Node’s to watch', async () => {
   const { promise, resolve } = Promise.withResolvers<ApiClient>();
-  const server = createServer();
+  let body = '';
+  const server = createServer((request, response) => {
+    request.on('data', (piece: Buffer) => {
+      body += piece.toString();
+    });
+    request.on('end', () => response.end());
+  });
   takePlainRequests(server, { take: resolve, keepAliveMs: 50, bodyBytesMax: 1_000 });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const rig = { port: (server.address() as AddressInfo).port } as Rig;
+  const half = call('{"half": 1}', 'whole', 'connection: keep-alive\r\n');
   const begun = open(rig);
-  begun.socket.write('POST /api3/json HTTP/1.1\r\nhost: a\r\n');
+  begun.socket.write(half.slice(0, -3));
   const silent = open(rig);
   const waits = open(rig);
   waits.socket.write(call('{}'));
   const client = await promise;
-  await Promise.all([once(begun.socket, 'close'), once(silent.socket, 'close')]);
+  await once(silent.socket, 'close');
+  await until('Node has what came of it', async () => body !== '');
+  begun.socket.end(half.slice(-3));
+  await once(begun.socket, 'close');
+  assert.equal(body, '{"half": 1}');
   // However long its answer takes.
   assert.equal(waits.socket.destroyed, false);
   client.send({ statusCode: 200, headers: ['content-length', '2'], body: 'ok', sent: null }, true);

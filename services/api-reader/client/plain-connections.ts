@@ -18,8 +18,9 @@ export interface PlainConnections {
   close(): void;
 }
 
-/** More pieces than tools send a request in: who goes on so is another's to watch. */
+/** More pieces, or more time between two of them, than tools need for a request: who goes on so is another's to watch. */
 const PIECES_MAX = 4;
+const PIECE_MS = 1_000;
 
 /**
  * Takes requests of the JSON API in their plain form off the connections of Node's HTTP server, and answers them itself: taking
@@ -98,17 +99,23 @@ class PlainConnection {
   };
 
   #look(bytes: Buffer): void {
-    const { find, take, answers } = this.#parts;
+    const { find, take, answers, keepAliveMs } = this.#parts;
     const found = find(bytes);
     if (found === 'other' || this.#socket.writableNeedDrain) this.#leave(bytes);
     else if (found === 'unfinished' || found.end > bytes.length) {
       this.#pieces += 1;
       if (this.#pieces >= PIECES_MAX) this.#leave(bytes);
-      else this.#came = bytes;
+      else {
+        this.#came = bytes;
+        this.#socket.setTimeout(PIECE_MS);
+      }
     } else if (found.end < bytes.length) this.#leave(bytes);
     else {
-      this.#came = null;
-      this.#pieces = 0;
+      if (this.#pieces > 0) {
+        this.#came = null;
+        this.#pieces = 0;
+        this.#socket.setTimeout(keepAliveMs);
+      }
       this.#client = new PlainClient(found.headers, this.#socket, answers, this.#answered);
       take(this.#client, bytes.subarray(found.bodyAt));
     }
@@ -149,7 +156,9 @@ class PlainConnection {
 
   readonly #timeout = (): void => {
     // An answer may take longer: the site's do.
-    if (this.#client === null) this.#socket.destroy();
+    if (this.#client !== null) return;
+    if (this.#came === null) this.#socket.destroy();
+    else this.#leave(this.#came);
   };
 
   // A client that breaks off gets no answer, and its connection is closed.
