@@ -69,6 +69,34 @@ test('filters are bounded in depth, size, values, links and length of paths', ()
   assert.equal(reasonOf(read(all(), sorted)), 'too many links');
 });
 
+test('rows are narrowed first where that is known to leave few beside those that a list of links leads to', () => {
+  const rowsPerValue = (table: string, column: string): number | null =>
+    column === 'target_id' ? 1_000 : table.includes('shot') && column.includes('parent') ? 20 : null;
+  const sqlOf = (...conditions: readonly unknown[]): string => {
+    const compiled = compileRead(read(all(...conditions)), { ...context, frequencies: { rowsPerValue } });
+    assert.ok('sql' in compiled);
+    return compiled.sql;
+  };
+  const listed = leaf('shots', 'is', { type: 'Shot', id: 1 });
+  const parent = (path: string): Leaf => leaf(path, 'is', { type: 'Shot', id: 2 });
+  const isNarrowed = (...conditions: readonly unknown[]): boolean =>
+    /\.id = any\(array\(select l\.entity_id/.test(sqlOf(...conditions));
+  assert.equal(isNarrowed(listed, parent('parent')), true);
+  assert.equal(isNarrowed(leaf('code', 'is', 'a'), parent('parent'), listed), true);
+  assert.equal(isNarrowed(listed, leaf('id', 'is', 3)), true);
+  assert.equal(isNarrowed(listed, parent('parent.Shot.parent')), false, 'twenty of twenty are too many');
+  assert.equal(isNarrowed(listed, leaf('project', 'is', { type: 'Project', id: 1 })), false, 'not known');
+  assert.equal(isNarrowed(listed), false);
+  assert.equal(isNarrowed(listed, leaf('parent', 'is_not', { type: 'Shot', id: 2 })), false);
+  assert.equal(isNarrowed(listed, leaf('parent', 'is', null)), false);
+  assert.equal(isNarrowed(parent('parent'), leaf('shots', 'is', null)), false);
+  assert.equal(isNarrowed(parent('parent'), leaf('shots', 'is_not', { type: 'Shot', id: 1 })), false);
+  assert.doesNotMatch(
+    (compileRead(read(all(listed, parent('parent'))), context) as { readonly sql: string }).sql,
+    /array\(/,
+  );
+});
+
 test('lists of links are followed so deep and so often, as PostgreSQL plans them within a moment', () => {
   const through = (lists: number): Leaf => leaf(`${'shots.Shot.'.repeat(lists)}code`, 'is', 'x');
   assert.equal(reasonOf(read(all(through(3)))), null);

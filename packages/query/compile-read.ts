@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { compileFilter } from './filters/compile-filter.ts';
+import { narrowFirst } from './narrow-first.ts';
 import { NotCompiled, type PassThrough } from './pass-through.ts';
 import { type AliasedRowSql, cachedRowJson } from './row-json-cache.ts';
 import { type QueryContext, Scope } from './scope.ts';
@@ -121,10 +122,12 @@ function statementOf(row: AliasedRowSql, rootAlias: string, page: string): State
 export function compileWhere(scope: Scope, payload: Readonly<Record<string, unknown>>): string {
   const { root } = scope;
   const conditions = [`${root.alias}._active = ${isRetired(payload['return_only']) ? 'false' : 'true'}`];
-  if (payload['filters'] === undefined || payload['filters'] === null)
-    throw new NotCompiled('invalid read', 'filters');
-  conditions.push(`(${compileFilter(scope, payload['filters'])})`);
+  const { filters } = payload;
+  if (filters === undefined || filters === null) throw new NotCompiled('invalid read', 'filters');
   if (payload['include_archived_projects'] === false) conditions.push(notArchived(scope));
+  const narrowed = narrowFirst(scope, filters, conditions);
+  if (narrowed !== null) return narrowed;
+  conditions.push(`(${compileFilter(scope, filters)})`);
   return conditions.join(' and ');
 }
 

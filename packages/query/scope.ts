@@ -1,4 +1,5 @@
 import type { CachedField, CachedSchema, CachedType } from '@understudy/schema/cached-schema';
+import type { ColumnFrequencies } from '@understudy/store/column-frequencies';
 import { type EntityTable, entityTable, type FieldStorage } from '@understudy/store/entity-tables';
 import { NotCompiled } from './pass-through.ts';
 import { literal, Parameters } from './sql.ts';
@@ -8,6 +9,8 @@ export interface QueryContext {
   readonly schema: CachedSchema;
   /** Types that may be served. */
   readonly servedTypes: ReadonlySet<string>;
+  /** Left out where statements need not be fast. */
+  readonly frequencies?: ColumnFrequencies;
 }
 
 /** A table in the statement, under an alias. A left-joined one may be null. */
@@ -104,6 +107,12 @@ export class Scope {
     const located = source.table.fields.get(name);
     if (located === undefined) throw new NotCompiled('field not kept', `${source.type.name}.${name}`);
     return located;
+  }
+
+  /** The table of a type; null where it is not kept, or may not be served. */
+  tableOf(name: string): EntityTable | null {
+    const type = this.context.schema.types.get(name);
+    return type === undefined || !this.context.servedTypes.has(name) ? null : entityTable(type);
   }
 
   /** Follows an entity link to a type: a left join, null where the link is null, to another type or to a retired row. */

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import type { CompiledRead } from '@understudy/query/compile-read';
 import { type ReadTemplate, templateOf } from '@understudy/query/read-template';
-import type { CachedSchema } from '@understudy/schema/cached-schema';
+import type { QueryContext } from '@understudy/query/scope';
 import type { ApiCall, OwnBytes } from './api-call.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { isEventRead } from './event-reads.ts';
@@ -43,7 +43,7 @@ interface Known {
   /** Its credential, as a keyed hash. */
   readonly credential: string;
   /** By which it was compiled. */
-  readonly schema: CachedSchema;
+  readonly context: QueryContext;
   readonly template: ReadTemplate;
   readonly questionOf: (numbers: readonly number[]) => string;
 }
@@ -77,7 +77,7 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
   };
 
   const keep = (key: string, one: Known): void => {
-    const ofShape = (known.get(key) ?? []).filter(({ schema }) => schema === one.schema);
+    const ofShape = (known.get(key) ?? []).filter(({ context }) => context === one.context);
     forget(key);
     known.set(key, [...ofShape, one]);
     size += ofShape.length + 1;
@@ -120,9 +120,9 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
       const ofShape = known.get(key);
       const state = ofShape === undefined ? null : freshState(parts);
       if (ofShape === undefined || state === null) return null;
-      const { schema } = queryContext(state);
-      // All of a shape are of one schema.
-      if (ofShape[0]?.schema !== schema) {
+      const context = queryContext(state);
+      // All of a shape are of one context.
+      if (ofShape[0]?.context !== context) {
         forget(key);
         return null;
       }
@@ -132,7 +132,7 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
       found += 1;
       const read = (): CompiledRead => template.read(numbers);
       const question = (): string => one.questionOf(numbers);
-      return { summary, body: () => answerCompiled(parts, schema, read, question) };
+      return { summary, body: () => answerCompiled(parts, context.schema, read, question) };
     },
     learn: (shape, call) => {
       const { envelope, identity } = call;
@@ -152,7 +152,7 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
       const questions = template === null ? null : questionsOf(shape, call);
       if (template === null || questions === null) return;
       const summary = { method, type, identity };
-      keep(shape.key, { summary, credential, schema: context.schema, template, questionOf: questions });
+      keep(shape.key, { summary, credential, context, template, questionOf: questions });
     },
   };
 }

@@ -3,6 +3,7 @@ import type { QueryContext } from '@understudy/query/scope';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { type ReadFrequencies, readColumnFrequencies } from '@understudy/store/column-frequencies';
 import { type Database, isUnprepared } from '@understudy/store/database';
 import { readVersion } from '@understudy/store/generations';
 import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
@@ -15,6 +16,8 @@ export interface ReplicaState {
   readonly lagMs: number | null;
   /** What may be answered from it; the same object until that changes. */
   readonly servable: Servable;
+  /** How often values occur, by which reads are made fast; the same object until that changes much. */
+  readonly frequencies: ReadFrequencies;
   /** Whether a write was answered, by any reader, that is not in the replica yet. */
   readonly hasUnmergedWrites: boolean;
 }
@@ -32,21 +35,27 @@ export interface ReplicaWatch {
 const LOOK_MS = 250;
 /** How long readers take to see that something is in PostgreSQL, and as much again. */
 export const ALL_READERS_KNOW_MS = 2 * LOOK_MS;
+/** How often it is read how often values occur; PostgreSQL itself estimates it anew when a tenth of a table has changed. */
+const FREQUENCIES_MS = 5 * 60_000;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
 
 const contexts = new WeakMap<CachedSchema, QueryContext>();
 
-/** What compilers of reads need to know; the same object for the same schema, since what is compiled is kept by it. */
-export function queryContext({ servable }: ReplicaState): QueryContext {
+/** What compilers of reads need to know; the same object for as long as nothing of it changes. */
+export function queryContext({ servable, frequencies }: ReplicaState): QueryContext {
   const { schema } = servable;
-  const known = contexts.get(schema) ?? { schema, servedTypes: new Set(schema.types.keys()) };
-  contexts.set(schema, known);
-  return known;
+  const known = contexts.get(schema);
+  if (known?.frequencies === frequencies) return known;
+  // What is compiled is kept by the schema and the types.
+  const made = { schema, servedTypes: known?.servedTypes ?? new Set(schema.types.keys()), frequencies };
+  contexts.set(schema, made);
+  return made;
 }
 
 interface Seen extends ReplicaState {
   readonly at: number;
+  readonly frequenciesAt: number;
 }
 
 /**
@@ -69,6 +78,14 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
     return servable;
   };
 
+  const lookAtFrequencies = async (): Promise<Pick<Seen, 'frequencies' | 'frequenciesAt'>> => {
+    const now = performance.now();
+    if (seen !== null && now - seen.frequenciesAt < FREQUENCIES_MS) return seen;
+    const frequencies = await readColumnFrequencies(db.pool);
+    const isLike = seen?.frequencies.isLike(frequencies) === true;
+    return { frequencies: seen !== null && isLike ? seen.frequencies : frequencies, frequenciesAt: now };
+  };
+
   const look = async (): Promise<void> => {
     const at = performance.now();
     const tooLate = Promise.withResolvers<never>();
@@ -77,13 +94,27 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
       LOOK_TIMEOUT_MS,
       new Error(`no answer in ${LOOK_TIMEOUT_MS} ms`),
     );
-    const looks = Promise.all([readWatermark(db.pool), lookAtServable(), hasUnmergedWrites(db.pool)]);
-    const [watermark, servable, unmerged] = await Promise.race([looks, tooLate.promise]).finally(() =>
-      clearTimeout(timer),
-    );
+    const looks = Promise.all([
+      readWatermark(db.pool),
+      lookAtServable(),
+      lookAtFrequencies(),
+      hasUnmergedWrites(db.pool),
+    ]);
+    const [watermark, servable, { frequencies, frequenciesAt }, unmerged] = await Promise.race([
+      looks,
+      tooLate.promise,
+    ]).finally(() => clearTimeout(timer));
     if (isLost) log.info('the replica can be read');
     isLost = false;
-    seen = { watermark, lagMs: watermark?.lagMs ?? null, servable, hasUnmergedWrites: unmerged, at };
+    seen = {
+      watermark,
+      lagMs: watermark?.lagMs ?? null,
+      servable,
+      frequencies,
+      frequenciesAt,
+      hasUnmergedWrites: unmerged,
+      at,
+    };
   };
 
   return {
@@ -92,11 +123,12 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
       const ageMs = performance.now() - seen.at;
       if (ageMs > LOOK_TIMEOUT_MS + LOOK_MS) return null;
       // Each by its name: two of these are made for each call, and rest and spread take longer than all else here.
-      const { watermark, lagMs, servable, hasUnmergedWrites: unmerged } = seen;
+      const { watermark, lagMs, servable, frequencies, hasUnmergedWrites: unmerged } = seen;
       return {
         watermark,
         lagMs: lagMs === null ? null : lagMs + ageMs,
         servable,
+        frequencies,
         hasUnmergedWrites: unmerged,
       };
     },

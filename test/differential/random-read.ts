@@ -4,6 +4,7 @@ import type { EntityRow, Json } from '@understudy/domain/entity';
 import type { CachedField } from '@understudy/schema/cached-schema';
 import fc from 'fast-check';
 import { askedText } from './hostile-text.ts';
+import { listedFilter } from './listed-filter.ts';
 import { fieldsOf, type Studio, valuesAt } from './studio.ts';
 
 export type Payload = Readonly<Record<string, unknown>>;
@@ -297,6 +298,8 @@ export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
         direction: fc.constantFrom('asc', 'desc'),
       });
       const hasProject = studio.schema.types.get(type)?.fields.has('project') === true;
+      const filter = randomFilter(studio, type, rows);
+      const listed = listedFilter(studio, type, rows, filter);
       return fc.record(
         {
           type: fc.constant(type),
@@ -304,7 +307,10 @@ export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
             fc.oneof({ weight: 60, arbitrary: any }, { weight: 1, arbitrary: oddFields(studio, type) }),
             { maxLength: 8 },
           ),
-          filters: randomFilter(studio, type, rows),
+          filters:
+            listed === null
+              ? filter
+              : fc.oneof({ weight: 5, arbitrary: filter }, { weight: 1, arbitrary: listed }),
           return_only: fc.constant(returnOnly),
           paging: fc.record({
             entities_per_page: fc.constantFrom(1, 3, 20, 500),

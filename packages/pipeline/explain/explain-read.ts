@@ -6,6 +6,7 @@ import type { QueryContext } from '@understudy/query/scope';
 import { boundAt } from '@understudy/query/sql';
 import { eventLogType } from '@understudy/schema/event-log-type';
 import { parseSiteSchema } from '@understudy/schema/site-schema';
+import { readColumnFrequencies } from '@understudy/store/column-frequencies';
 import type { Database } from '@understudy/store/database';
 import { heldFrom } from '@understudy/store/event-log';
 import { loadSiteSchema } from '@understudy/store/site-schema';
@@ -95,7 +96,8 @@ async function contextOf(
       copy === null ? undefined : parseSiteSchema(JSON.parse(copy.schemaRead)).get(EVENT_LOG_ENTRY);
     if (site !== undefined) types.set(EVENT_LOG_ENTRY, eventLogType(site));
   }
-  return { schema: { types }, servedTypes: new Set(types.keys()) };
+  const frequencies = await readColumnFrequencies(db.pool);
+  return { schema: { types }, servedTypes: new Set(types.keys()), frequencies };
 }
 
 function hasMore(compiled: CompiledRead | CompiledSummarize, statement: ExplainedStatement): boolean {

@@ -1,4 +1,4 @@
-import { isEntityRef } from '@understudy/domain/entity';
+import { type EntityRef, isEntityRef } from '@understudy/domain/entity';
 import { NotCompiled } from '../pass-through.ts';
 import type { Located, Scope, Source } from '../scope.ts';
 import { anyOf } from '../sql.ts';
@@ -69,22 +69,43 @@ function anyLink({ source, located }: LinkComparison, condition: string): string
 }
 
 /** Whether there is a link to one of some entities; the ids that are alive are found once, not for each row. */
-function oneOf({ scope, source, located }: LinkComparison, type: string, ids: readonly number[]): string {
-  const { parameters } = scope;
+function oneOf(comparison: LinkComparison, type: string, ids: readonly number[]): string {
+  const { source, located } = comparison;
+  if (located.kind === 'link')
+    return targets(
+      comparison,
+      type,
+      ids,
+      `${source.alias}.${located.typeColumn}`,
+      `${source.alias}.${located.idColumn}`,
+    );
+  if (located.kind !== 'links') throw new NotCompiled('invalid filter', located.field.name);
+  return `exists (select from ${located.table} l where l.entity_id = ${source.alias}.id and not l._removed
+    and ${targets(comparison, type, ids, 'l.target_type', 'l.target_id')})`;
+}
+
+/** Whether columns name one of some entities, and it is alive. */
+function targets(
+  { scope: { parameters } }: Pick<LinkComparison, 'scope'>,
+  type: string,
+  ids: readonly number[],
+  typeColumn: string,
+  idColumn: string,
+): string {
   const typeParameter = parameters.add(type, 'text');
   const [only] = ids;
   const idList = parameters.add(ids.length === 1 ? only : ids, ids.length === 1 ? 'bigint' : 'bigint[]');
-  const alive = `(select array_agg(entity_id) from understudy.link_target where entity_type = ${typeParameter}
-    and entity_id = ${ids.length === 1 ? idList : `any(${idList})`} and active)`;
   // A single id is compared as such, so that an index on it is used; being alive is asked once.
-  const matches = (column: string): string =>
+  const isOne =
     ids.length === 1
-      ? `${column} = ${idList} and (select active from understudy.link_target where entity_type = ${typeParameter} and entity_id = ${idList})`
-      : `${column} = any(${alive}::bigint[])`;
-  if (located.kind === 'link') {
-    return `${source.alias}.${located.typeColumn} = ${typeParameter} and ${matches(`${source.alias}.${located.idColumn}`)}`;
-  }
-  if (located.kind !== 'links') throw new NotCompiled('invalid filter', located.field.name);
-  return `exists (select from ${located.table} l where l.entity_id = ${source.alias}.id and not l._removed
-    and l.target_type = ${typeParameter} and ${matches('l.target_id')})`;
+      ? `${idColumn} = ${idList} and (select active from understudy.link_target where entity_type = ${typeParameter} and entity_id = ${idList})`
+      : `${idColumn} = any((select array_agg(entity_id) from understudy.link_target where entity_type = ${typeParameter}
+    and entity_id = any(${idList}) and active)::bigint[])`;
+  return `${typeColumn} = ${typeParameter} and ${isOne}`;
+}
+
+/** Which rows `l` of a table of links lead to an entity. @throws NotCompiled as `linkCondition` does. */
+export function linksTo(scope: Scope, { type, id }: EntityRef): string {
+  expectType(scope, type);
+  return `not l._removed and ${targets({ scope }, type, [id], 'l.target_type', 'l.target_id')}`;
 }
