@@ -82,7 +82,9 @@ async function makePartitions(db: Database, now: Date): Promise<void> {
           `understudy.${name}`,
         ]);
         if (rows[0]?.made != null) return;
-        await tx.query(`create table understudy.${name} (like understudy.data_update including defaults)`);
+        await tx.query(
+          `create table understudy.${name} (like understudy.data_update including defaults including storage)`,
+        );
         // What came while there was no room for it.
         await tx.query(`with moved as (delete from understudy.data_update_other
             where at >= '${from}' and at < '${to}' returning *)
@@ -139,9 +141,8 @@ export async function readHistory(
     user_id: string | null;
   }>(
     `select * from (
-       select seq, part, at, tick, field, old, new, source, event_id, user_type, user_id from understudy.data_update_field
-       where entity_type = $1 and entity_id = $2 and ($3::text is null or field = $3)
-         and ($4::timestamptz is null or at >= $4)
+       select seq, part, at, tick, field, old, new, source, event_id, user_type, user_id from understudy.updates_of($1, $2)
+       where ($3::text is null or field = $3) and ($4::timestamptz is null or at >= $4)
        order by seq desc, part desc limit $5) newest
      order by seq, part`,
     [ref.type, ref.id, options.field ?? null, options.since ?? null, options.limit],

@@ -3,6 +3,7 @@ import type { EntityTable } from '../entity-tables.ts';
 import { type Statement, statement } from '../statement.ts';
 import { arrayParameter, valueParameter } from './array-parameter.ts';
 import { literal, type ScalarField, scalarFields } from './columns.ts';
+import { FIELDS, MANY, ROW, ROWS } from './update-log.ts';
 
 /** A column of fetched rows. */
 interface Column {
@@ -18,6 +19,14 @@ export interface FetchedColumn extends Column {
   /** All rows have the same value, and there are many. */
   readonly isConstant: boolean;
   readonly parameter: Parameter;
+}
+
+/** How a statement logs what it does. */
+export interface StatementLog {
+  /** From how many rows on that changed they are one entry. */
+  readonly bundled: number;
+  /** Whether those that are to be made are one. */
+  readonly isBundle: boolean;
 }
 
 /** What becomes of fetched rows: those that are there `change`, the others are to be made. */
@@ -72,10 +81,10 @@ export function partOf(
 export function fetchedStatement(
   table: EntityTable,
   work: FetchedWork,
-  isLogged: boolean,
+  log: StatementLog | null,
   columns: readonly FetchedColumn[],
 ): Statement & { readonly parameters: readonly Parameter[] } {
-  const { statement: made, constants } = prepared(table, work, isLogged, columns);
+  const { statement: made, constants } = prepared(table, work, log, columns);
   const parameters = columns.map(({ values, sqlType, isConstant, parameter }, at) =>
     isConstant && constants[at] !== true ? arrayParameter(values, sqlType) : parameter,
   );
@@ -85,10 +94,10 @@ export function fetchedStatement(
 function prepared(
   table: EntityTable,
   work: FetchedWork,
-  isLogged: boolean,
+  log: StatementLog | null,
   columns: readonly FetchedColumn[],
 ): Prepared {
-  const purpose = `fetched-${work}${isLogged ? '-logged' : ''}`;
+  const purpose = `fetched-${work}${log === null ? '' : `-logged-${work === 'make' ? log.isBundle : log.bundled}`}`;
   const ofTable = kept.get(table) ?? new Map<string, Prepared[]>();
   kept.set(table, ofTable);
   const known = ofTable.get(purpose) ?? [];
@@ -101,7 +110,7 @@ function prepared(
     return fitting;
   // The last one fits whatever comes.
   const constants = columns.map(({ isConstant }) => isConstant && known.length < KEPT - 1);
-  const text = TEXTS[work](table, columns, constants, isLogged);
+  const text = TEXTS[work](table, columns, constants, log);
   const made = { statement: statement(purpose, text), constants };
   known.push(made);
   return made;
@@ -110,7 +119,7 @@ function prepared(
 const countOf = (constants: readonly boolean[]): number => constants.filter(Boolean).length;
 
 /** Number of the first parameter after those of the log. */
-const keysAt = (isLogged: boolean): number => (isLogged ? 6 : 3);
+const keysAt = (log: StatementLog | null): number => (log === null ? 3 : 6);
 
 /**
  * Rows as they were fetched, in their order. Arrays are unnested side by side in the list of columns: as a function's rows,
@@ -153,45 +162,56 @@ type TextOf = (
   table: EntityTable,
   columns: readonly FetchedColumn[],
   constants: readonly boolean[],
-  isLogged: boolean,
+  log: StatementLog | null,
 ) => string;
 
 const TEXTS: Readonly<Record<FetchedWork, TextOf>> = {
   // The rows are locked, so what they were is what they are in the snapshot.
-  change: (table, columns, constants, isLogged) => {
+  change: (table, columns, constants, log) => {
     const fields = [...scalarFields(table).values()];
     return `with m as (
       update ${table.sqlName} t set ${setsSql(columns, 'i')}, ${STAMPS},
         _fetched_tick = $1, _site_time = greatest(t._site_time, $2::timestamptz)
-      from (${inputSql(keysAt(isLogged), 'tid[]) as place', columns, constants)}) i
-        ${isLogged ? `join ${table.sqlName} k on k.ctid = i.place` : ''}
+      from (${inputSql(keysAt(log), 'tid[]) as place', columns, constants)}) i
+        ${log === null ? '' : `join ${table.sqlName} k on k.ctid = i.place`}
       where t.ctid = i.place and t._fetched_tick < $1
-      returning t.id, t._stamps${isLogged ? `, ${differencesSql(fields)} as more` : ''})
-    ${
-      isLogged
-        ? `, logged as (
-      insert into understudy.data_update (${LOG}, more)
-      select ${logged(table)}, m.id, '_fields', ('{' || m.more || '}')::json from m where m.more <> '')`
-        : ''
-    }
+      returning t.id, t._stamps${log === null ? '' : `, ${differencesSql(fields)} as more`})
+    ${log === null ? '' : `, ${changesSql(table, log)}`}
     select ${WRITTEN} from m`;
   },
   // Nobody else is known to make them; without a look at whether somebody does, it takes a quarter less.
-  make: (table, columns, constants, isLogged) => {
+  make: (table, columns, constants, log) => {
     const names = columns.map(({ name }) => name).join(', ');
-    const keys = keysAt(isLogged);
-    return `${
-      isLogged
-        ? `with logged as (
-        insert into understudy.data_update (${LOG}, new)
-        select ${logged(table)}, unnest($${keys}::bigint[]), '_row', 'true'::jsonb)`
-        : ''
-    }
+    const keys = keysAt(log);
+    return `${log === null ? '' : `with ${appearancesSql(table, log, `$${keys}::bigint[]`)}`}
       insert into ${table.sqlName} (id, ${names}, _fetched_tick, _site_time)
       select i.*, $1::bigint, $2::timestamptz
       from (${inputSql(keys, 'bigint[]) as id', columns, constants)}) i`;
   },
 };
+
+/** Logs rows that appear. @param ids SQL of them. */
+function appearancesSql(table: EntityTable, { isBundle }: StatementLog, ids: string): string {
+  return `logged as (
+        insert into understudy.data_update (${LOG}, ${isBundle ? 'old, new, more' : 'new'})
+        select ${logged(table)}, ${
+          isBundle
+            ? `0, '${ROWS}', to_jsonb(min(id)), to_jsonb(max(id)), json_agg(id) from unnest(${ids}) id`
+            : `unnest(${ids}), '${ROW}', 'true'::jsonb`
+        })`;
+}
+
+/** Logs what differs in changed rows `m`, whose `more` has it. */
+function changesSql(table: EntityTable, { bundled }: StatementLog): string {
+  const members = `string_agg('"' || id || '":{' || more || '}', ',')`;
+  return `differing as materialized (select id, more from m where more <> ''), logged as (
+      insert into understudy.data_update (${LOG}, old, new, more)
+      select ${logged(table)}, id, '${FIELDS}', null, null, ('{' || more || '}')::json
+      from differing where (select count(*) from differing) < ${bundled}
+      union all
+      select ${logged(table)}, 0, '${MANY}', to_jsonb(min(id)), to_jsonb(max(id)), ('{' || ${members} || '}')::json
+      from differing having count(*) >= ${bundled})`;
+}
 
 /** PostgreSQL takes at most 100 arguments to a function. */
 const FIELDS_AT_ONCE = 90;

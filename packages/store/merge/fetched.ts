@@ -16,7 +16,7 @@ import {
 } from './fetched-statement.ts';
 import { readKnownLinks } from './known-links.ts';
 import { lockRows } from './known-rows.ts';
-import { type Origin, UNLOGGED } from './origin.ts';
+import { BUNDLED, type Origin, UNLOGGED } from './origin.ts';
 
 /** One answer of the site about entities of one type: every cached field of every row. */
 export interface FetchedRows {
@@ -144,8 +144,9 @@ async function writeRows(
   if (some.length === 0) return new Map();
   const isAll = some.length === columns[0]?.values.length;
   const ofSome = isAll ? columns : columns.map((column) => partOf(column, some));
-  const { parameters, ...statement } = fetchedStatement(table, work, origin.logged, ofSome);
-  const { source, user = null } = origin;
+  const { source, user = null, bundled = BUNDLED } = origin;
+  const how = origin.logged ? { bundled, isBundle: some.length >= bundled } : null;
+  const { parameters, ...statement } = fetchedStatement(table, work, how, ofSome);
   const log = origin.logged ? [source, user?.type ?? null, user?.id ?? null] : [];
   const values = [tick, siteTime, ...log, arrayParameter(keys.values, keys.sqlType), ...parameters];
   const answer = await tx

@@ -210,7 +210,8 @@ async function tell(telling: Telling): Promise<readonly number[]> {
         row: rowOf(state, IDS[at] ?? 0),
         active: state.active,
       }));
-      await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows, origin: ORIGIN });
+      const origin = { ...ORIGIN, bundled: 1 + (telling.tick % 3) };
+      await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows, origin });
       return [];
     }
     if (telling.kind === 'partial') {
@@ -317,6 +318,16 @@ async function assertLogTells(rows: ReadonlyMap<number, ShotState>): Promise<voi
   const { rows: log } = await db.pool.query<{ entity_id: string; field: string; old: unknown; new: unknown }>(
     'select entity_id, field, old, new from understudy.data_update_field order by seq desc, part desc',
   );
+  for (const shot of IDS) {
+    const { rows: ofShot } = await db.pool.query(
+      'select entity_id, field, old, new from understudy.updates_of($1, $2) order by seq desc, part desc',
+      [table.type, shot],
+    );
+    assert.deepEqual(
+      ofShot,
+      log.filter(({ entity_id }) => Number(entity_id) === shot),
+    );
+  }
   const linkId = (value: unknown): number | null => (value as { id: number } | null)?.id ?? null;
   for (const { entity_id, field, old, new: now } of log) {
     const shot = Number(entity_id);

@@ -13,7 +13,12 @@ export interface Origin {
   readonly logged: boolean;
   /** Who made the change on the site, where that is known for all of the merge. */
   readonly user?: EntityRef | null;
+  /** From how many rows on, appeared or changed by one fetch, the log tells of them in one entry; usually `BUNDLED`. */
+  readonly bundled?: number;
 }
+
+/** Fewer are found more easily one by one, more take less room and less time together. */
+export const BUNDLED = 32;
 
 /** For merges that nobody asks about: tests, and measurements without the log. */
 export const UNLOGGED: Origin = { source: 'refresh', logged: false };

@@ -13,6 +13,12 @@ export const ROW = '_row';
 /** Name of an entry about fields of a row: `more` holds each of them, with its value before and after. */
 export const FIELDS = '_fields';
 
+/** Name of an entry about many rows that appeared: `more` holds their ids, `old` and `new` the lowest and the highest. */
+export const ROWS = '_rows';
+
+/** Name of an entry about many rows that changed: `more` holds for each by its id what `_fields` has; the rest as `_rows`. */
+export const MANY = '_many';
+
 /** One change that the replica made to itself. */
 export interface DataUpdate {
   readonly type: string;

@@ -1,4 +1,5 @@
 import { Audits } from './audits.ts';
+import { BundledUpdates } from './bundled-updates.ts';
 import { ChangeMarks } from './change-marks.ts';
 import { ControlMessages } from './control-messages.ts';
 import { ControlTables } from './control-tables.ts';
@@ -35,4 +36,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-event-log-upkeep', class: EventLogUpkeep },
   { name: '2026-11-open-events', class: OpenEvents },
   { name: '2026-11-folded-updates', class: FoldedUpdates },
+  { name: '2026-11-bundled-updates', class: BundledUpdates },
 ];
