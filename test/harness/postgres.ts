@@ -39,10 +39,12 @@ export async function startTestServer(): Promise<TestServer> {
 }
 
 let ownServer: Promise<TestServer> | undefined;
+/** Databases on it. */
+let databases = 0;
 
 /**
  * Makes an empty database with a random name.
- * @returns its address and a function that drops it (and stops the server, if this process started one).
+ * @returns its address and a function that drops it (and, with the last one, stops the server if this process started one).
  */
 export async function createTestDatabase(): Promise<{ readonly url: string; drop(): Promise<void> }> {
   const shared = process.env.TEST_DATABASE_URL;
@@ -58,6 +60,7 @@ export async function createTestDatabase(): Promise<{ readonly url: string; drop
       await client.end();
     }
   };
+  databases += 1;
   await run(`create database ${name}`);
   const url = new URL(serverUrl);
   url.pathname = `/${name}`;
@@ -65,7 +68,8 @@ export async function createTestDatabase(): Promise<{ readonly url: string; drop
     url: url.toString(),
     drop: async () => {
       await run(`drop database if exists ${name} with (force)`);
-      if (shared === undefined && ownServer !== undefined) {
+      databases -= 1;
+      if (shared === undefined && ownServer !== undefined && databases === 0) {
         const server = await ownServer;
         ownServer = undefined;
         await server.stop();
