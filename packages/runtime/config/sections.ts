@@ -159,7 +159,7 @@ export const SECTIONS = {
     ),
     plainRequests: flag(
       true,
-      'whether calls of the JSON API are taken off their connections without Node’s HTTP server where they are written as tools write them; off: all are taken by it, at a fourth less speed',
+      'whether calls of the JSON API are taken off their connections without Node’s HTTP server where they are written as tools write them; off: all are taken by it, which takes the reader half as much time again for a small read',
     ),
     bodyLimitBytes: integer(10_000_000, { min: 1_000, max: 1_000_000_000 }, 'largest JSON request'),
     slowBodyMs: integer(

@@ -314,6 +314,25 @@ describe('a plain connection', () => {
     );
   });
 
+  test('takes the next request once the answer before it is taken, however long that lasts', async () => {
+    const { socket, seen } = open(rig);
+    socket.write(call('{}'));
+    const client = await next();
+    socket.pause();
+    const body = Buffer.alloc(20_000_000, 'x');
+    client.send({ ...ok, headers: ['content-length', `${body.length}`], body }, false);
+    socket.write(call('{"second": 1}'));
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(waiting.length, 0);
+    socket.resume();
+    (await next()).send(ok, true);
+    await once(socket, 'close');
+    assert.deepEqual(
+      responsesIn(seen()).map(({ body: { length } }) => length),
+      [body.length, 2],
+    );
+  });
+
   test('breaks off where a body does', async () => {
     for (const counted of [[], ['content-length', '10']]) {
       const { socket, seen } = open(rig);

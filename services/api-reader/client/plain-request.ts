@@ -25,6 +25,8 @@ const HEAD_BYTES_MAX = 8_192;
 const BODY_BYTES_MAX = 1_000_000;
 /** Heads that are remembered; of a tool's, only the length differs from request to request. */
 const KNOWN_MAX = 1_000;
+/** Heads with these are not: they differ each time, or are secret. */
+const FORGOTTEN = ['x-request-id', 'traceparent', 'cookie', 'authorization'];
 /** One header (RFC 9110 §5.5, 5.6.2), in ASCII, on one line, nothing between its name and the colon. */
 const LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[\t ]*([\t\x20-\x7e]*?)[\t ]*$/;
 /** They change how the rest is read, or what the connection is. */
@@ -50,8 +52,10 @@ export function createPlainRequests(bodyBytesMax: number): (bytes: Buffer) => Fo
       const parsed = headOf(text);
       if (parsed === null) return 'other';
       head = parsed;
-      if (known.size >= KNOWN_MAX) known.clear();
-      known.set(text, head);
+      if (!FORGOTTEN.some((name) => name in parsed.headers)) {
+        if (known.size >= KNOWN_MAX) known.clear();
+        known.set(text, head);
+      }
     }
     if (head.bodyBytes > bodyBytesMax) return 'other';
     const bodyAt = headEnd + HEAD_END.length;
