@@ -55,7 +55,9 @@ export async function runDev(options: DevOptions, env: NodeJS.ProcessEnv, signal
       if (home.elsewhere !== null) {
         screen.line(`  its account cannot enter this checkout: its data is kept in ${home.elsewhere}`);
       }
-      postgres = await startPostgres(options, home);
+      postgres = await startPostgres(options, home, (said) =>
+        screen.line(`PostgreSQL ended, and was started again: ${said.split('\n').at(-1)}`),
+      );
       const name = options.realSite ? databaseName(options.config.site.url) : USER;
       database = await ensureDatabase(postgres.url, name);
     } else database = { url: options.databaseUrl };
@@ -114,7 +116,11 @@ function wantedPorts({ config, realSite, postgresPort, databaseUrl }: DevOptions
   ];
 }
 
-async function startPostgres(options: DevOptions, home: Home): Promise<KeptServer> {
+async function startPostgres(
+  options: DevOptions,
+  home: Home,
+  onRevived: (said: string) => void,
+): Promise<KeptServer> {
   const { kept } = home;
   const known = kept.postgresPort;
   // The others' ports are free until they listen, which is later.
@@ -123,13 +129,14 @@ async function startPostgres(options: DevOptions, home: Home): Promise<KeptServe
   const port = options.postgresPort ?? (isOurs ? known : await getPort({ host: LOOPBACK, exclude }));
   await home.keep({ postgresPort: port });
   try {
-    return await startKeptServer({
+    const server = {
       folder: kept.postgresFolder,
       port,
       user: USER,
       password: kept.password,
       throwAway: false,
-    });
+    };
+    return await startKeptServer(server, onRevived);
   } catch (cause) {
     throw new DevFailure(cause instanceof Error ? cause.message : String(cause), { cause });
   }

@@ -1,5 +1,6 @@
 import { rm } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
+import pRetry from 'p-retry';
 import { endTree, killTree } from '../process-tree.ts';
 import { type Order, parseOrder, parseTask, type Report } from './orders.ts';
 import { type PostgresServer, type StopMode, startServer } from './server.ts';
@@ -10,8 +11,15 @@ import { type PostgresServer, type StopMode, startServer } from './server.ts';
  * guard, then PostgreSQL. So nothing stays behind even when its owner is killed.
  */
 const GRACE_MS = 20_000;
+/** A PostgreSQL that ends so often in such a time is broken. */
+const REVIVALS_MAX = 5;
+const OFTEN_MS = 60_000;
+/** Processes that a killed one leaves hold its memory for a moment. */
+const START_RETRIES = 20;
+const START_RETRY_MS = 500;
 
 const guarded = new Set<number>();
+const revivals: number[] = [];
 let mode: StopMode = 'fast';
 
 const report = (content: Report): void => {
@@ -36,18 +44,39 @@ if (given === null) process.exit(0);
 const task = parseTask(given);
 
 let server: PostgresServer;
+let orders = Promise.resolve();
 const watch = (running: PostgresServer): void => {
   void running.ended.then((said) => {
-    if (running === server) report({ kind: 'ended', message: said });
+    orders = orders.then(() => revive(running, said));
   });
 };
-let orders = Promise.resolve();
 input.on('line', (line) => {
   const order = parseOrder(line);
   if (order.kind === 'guard') guarded.add(order.pid);
   else if (order.kind === 'immediate') mode = 'immediate';
   else orders = orders.then(() => obey(order));
 });
+
+/** Starts one again that ended by itself: whoever lost it over a crash or a mistake should not lose all else as well. */
+async function revive(ended: PostgresServer, said: string): Promise<void> {
+  if (ended !== server) return;
+  const now = performance.now();
+  const isTooOften = revivals.filter((at) => now - at < OFTEN_MS).length >= REVIVALS_MAX;
+  revivals.push(now);
+  // What is thrown away may have lost data, and tests want to know.
+  if (task.throwAway || isTooOften) return report({ kind: 'ended', message: said });
+  try {
+    server = await pRetry(() => startServer(task), {
+      retries: START_RETRIES,
+      minTimeout: START_RETRY_MS,
+      factor: 1,
+    });
+  } catch (error) {
+    return report({ kind: 'ended', message: `${said}\n${error instanceof Error ? error.message : error}` });
+  }
+  watch(server);
+  report({ kind: 'revived', message: said });
+}
 
 async function obey(order: Exclude<Order, { readonly kind: 'guard' | 'immediate' }>): Promise<void> {
   if (order.kind !== 'resume') await server.stop(order.kind === 'halt' ? order.mode : 'fast');

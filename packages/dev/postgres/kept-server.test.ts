@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -77,6 +77,21 @@ test('PostgreSQL ends when its owner is killed', async () => {
   assert.equal(isAlive(other.postgres), true);
   other.kill();
   await until('PostgreSQL has ended', () => !isAlive(other.postgres));
+});
+
+test('PostgreSQL is started again when it is killed, on the same data, and given up when that goes on and on', async () => {
+  const revived: string[] = [];
+  const server = await startKeptServer(options, (said) => revived.push(said));
+  const pid = async (): Promise<number> =>
+    Number((await readFile(join(options.folder, 'data', 'postmaster.pid'), 'utf8')).split('\n', 1)[0]);
+  for (let time = 1; time <= 5; time += 1) {
+    process.kill(await pid(), 'SIGKILL');
+    await until('it runs again', () => revived.length === time, { timeoutMs: 60_000 });
+    assert.deepEqual(await query(server, 'select n from kept'), [{ n: 42 }]);
+  }
+  process.kill(await pid(), 'SIGKILL');
+  await server.ended;
+  await server.stop();
 });
 
 test('a lock that a killed PostgreSQL left, with a number that another program has now, does no harm', async () => {

@@ -8,7 +8,7 @@ import type { ServerOptions, StopMode } from './server.ts';
 export interface KeptServer {
   /** Address of its maintenance database. */
   readonly url: string;
-  /** Resolves with what PostgreSQL said when it ended without being told to. */
+  /** Resolves with what PostgreSQL said when it ended without being told to, and could not be started again. */
   readonly ended: Promise<string>;
   /** Puts a process, with all that it starts, under guard: it is ended when this process is gone. */
   guard(pid: number): void;
@@ -22,8 +22,14 @@ export interface KeptServer {
 
 const KEEPER = fileURLToPath(new URL('keeper.ts', import.meta.url));
 
-/** @throws Error with what PostgreSQL said when it cannot be started. */
-export async function startKeptServer(options: ServerOptions): Promise<KeptServer> {
+/**
+ * @param onRevived to be told what PostgreSQL said when it ended without being told to; it runs again by then.
+ * @throws Error with what PostgreSQL said when it cannot be started.
+ */
+export async function startKeptServer(
+  options: ServerOptions,
+  onRevived: (said: string) => void = () => {},
+): Promise<KeptServer> {
   const child = spawn(process.execPath, [KEEPER], {
     detached: true,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -41,6 +47,7 @@ export async function startKeptServer(options: ServerOptions): Promise<KeptServe
     if (report.kind === 'ready') starting.resolve(report.url);
     else if (report.kind === 'halted') halted.resolve();
     else if (report.kind === 'failed') starting.reject(new Error(report.message));
+    else if (report.kind === 'revived') onRevived(report.message);
     else ended.resolve(report.message);
   });
   void closed.then(() => {

@@ -20,7 +20,9 @@ export type Report =
   | { readonly kind: 'halted' }
   /** PostgreSQL could not be started. */
   | { readonly kind: 'failed'; readonly message: string }
-  /** PostgreSQL ended by itself. */
+  /** PostgreSQL ended by itself, and was started again. */
+  | { readonly kind: 'revived'; readonly message: string }
+  /** PostgreSQL ended by itself, and stays away. */
   | { readonly kind: 'ended'; readonly message: string };
 
 /** What a keeper was started for: its first line, since anybody may read a command line and it has a password. */
