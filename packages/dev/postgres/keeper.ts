@@ -11,15 +11,16 @@ import { type PostgresServer, type StopMode, startServer } from './server.ts';
  * guard, then PostgreSQL. So nothing stays behind even when its owner is killed.
  */
 const GRACE_MS = 20_000;
-/** A PostgreSQL that ends so often in such a time is broken. */
-const REVIVALS_MAX = 5;
-const OFTEN_MS = 60_000;
+/** One that ends so soon after its start, so often in a row, is broken. */
+const SHORT_LIFE_MS = 20_000;
+const SHORT_LIVES_MAX = 5;
 /** Processes that a killed one leaves hold its memory for a moment. */
 const START_RETRIES = 20;
 const START_RETRY_MS = 500;
 
 const guarded = new Set<number>();
-const revivals: number[] = [];
+let startedAt = 0;
+let shortLives = 0;
 let mode: StopMode = 'fast';
 
 const report = (content: Report): void => {
@@ -44,8 +45,11 @@ if (given === null) process.exit(0);
 const task = parseTask(given);
 
 let server: PostgresServer;
+/** The one that was told to stop. */
+let told: PostgresServer | undefined;
 let orders = Promise.resolve();
 const watch = (running: PostgresServer): void => {
+  startedAt = performance.now();
   void running.ended.then((said) => {
     orders = orders.then(() => revive(running, said));
   });
@@ -59,12 +63,10 @@ input.on('line', (line) => {
 
 /** Starts one again that ended by itself: whoever lost it over a crash or a mistake should not lose all else as well. */
 async function revive(ended: PostgresServer, said: string): Promise<void> {
-  if (ended !== server) return;
-  const now = performance.now();
-  const isTooOften = revivals.filter((at) => now - at < OFTEN_MS).length >= REVIVALS_MAX;
-  revivals.push(now);
+  if (ended !== server || ended === told) return;
+  shortLives = performance.now() - startedAt < SHORT_LIFE_MS ? shortLives + 1 : 0;
   // What is thrown away may have lost data, and tests want to know.
-  if (task.throwAway || isTooOften) return report({ kind: 'ended', message: said });
+  if (task.throwAway || shortLives > SHORT_LIVES_MAX) return report({ kind: 'ended', message: said });
   try {
     server = await pRetry(() => startServer(task), {
       retries: START_RETRIES,
@@ -79,7 +81,10 @@ async function revive(ended: PostgresServer, said: string): Promise<void> {
 }
 
 async function obey(order: Exclude<Order, { readonly kind: 'guard' | 'immediate' }>): Promise<void> {
-  if (order.kind !== 'resume') await server.stop(order.kind === 'halt' ? order.mode : 'fast');
+  if (order.kind !== 'resume') {
+    told = server;
+    await server.stop(order.kind === 'halt' ? order.mode : 'fast');
+  }
   if (order.kind === 'halt') return report({ kind: 'halted' });
   server = await startServer(task);
   watch(server);
@@ -97,6 +102,7 @@ report({ kind: 'ready', url: server.url });
 
 await closed;
 await orders;
+told = server;
 for (const pid of guarded) {
   if (mode === 'fast') await endTree(pid, GRACE_MS);
   else killTree(pid);
