@@ -91,6 +91,10 @@ test('rows are narrowed first where that is known to leave few beside those that
   assert.equal(isNarrowed(listed, leaf('parent', 'is', null)), false);
   assert.equal(isNarrowed(parent('parent'), leaf('shots', 'is', null)), false);
   assert.equal(isNarrowed(parent('parent'), leaf('shots', 'is_not', { type: 'Shot', id: 1 })), false);
+  const conditions = [listed, ...Array<Leaf>(300_000).fill(parent('parent'))];
+  const many = read({ logical_operator: 'and', conditions });
+  const tooMany = compileRead(many, { ...context, frequencies: { rowsPerValue } });
+  assert.equal('passThrough' in tooMany && tooMany.passThrough, 'filter too large');
   assert.doesNotMatch(
     (compileRead(read(all(listed, parent('parent'))), context) as { readonly sql: string }).sql,
     /array\(/,

@@ -1,4 +1,4 @@
-import { isEntityRef } from '@understudy/domain/entity';
+import { type EntityRef, isEntityRef } from '@understudy/domain/entity';
 import type { ColumnFrequencies } from '@understudy/store/column-frequencies';
 import { compileFilter } from './filters/compile-filter.ts';
 import { linksTo } from './filters/link.ts';
@@ -7,6 +7,8 @@ import type { Located, Scope } from './scope.ts';
 
 /** How many times as many rows the other way must look at for this one to be worth its second look at what it finds. */
 const WORTH = 4;
+/** Longer filters are compiled as they are: nobody writes such by hand. */
+const CONDITIONS_MAX = 100;
 
 interface Leaf {
   readonly path: string;
@@ -27,13 +29,11 @@ export function narrowFirst(scope: Scope, filter: unknown, base: readonly string
   const { frequencies } = scope.context;
   if (frequencies === undefined) return null;
   const { logical_operator: operator, conditions } = filter as Readonly<Record<string, unknown>>;
-  if (operator !== 'and' || !Array.isArray(conditions) || conditions.length < 2) return null;
-  const list = conditions.find((one) => isIs(one) && listOf(scope, one) !== null) as Leaf | undefined;
-  if (list === undefined) return null;
-  const located = listOf(scope, list);
-  const [target] = list.values;
-  if (located === null || !isEntityRef(target)) return null;
-  const others = conditions.filter((one) => one !== list);
+  if (operator !== 'and' || !Array.isArray(conditions) || conditions.length > CONDITIONS_MAX) return null;
+  const list = conditions.map((one) => listOf(scope, one)).find((one) => one !== null) ?? null;
+  if (list === null) return null;
+  const { condition, located, target } = list;
+  const others = conditions.filter((one) => one !== condition);
   const narrow = Math.min(...others.map((one) => rowsOf(scope, one, frequencies)));
   const links = frequencies.rowsPerValue(located.table, 'target_id');
   if (links === null || !(narrow * WORTH <= links)) return null;
@@ -49,13 +49,22 @@ function isIs(condition: unknown): condition is Leaf {
   return typeof path === 'string' && relation === 'is' && Array.isArray(values) && values.length === 1;
 }
 
-/** The field of the rows themselves that a condition on a list of links is about. */
-function listOf(scope: Scope, { path, values }: Leaf): (Located & { readonly kind: 'links' }) | null {
-  const [name = '', ...rest] = segmentsOf(path);
+/** A condition that an entity is in a list of links of the rows themselves. */
+interface InList {
+  readonly condition: Leaf;
+  readonly located: Located & { readonly kind: 'links' };
+  readonly target: EntityRef;
+}
+
+function listOf(scope: Scope, condition: unknown): InList | null {
+  if (!isIs(condition)) return null;
+  const [target] = condition.values;
+  const [name = '', ...rest] = segmentsOf(condition.path);
   const located = rest.length === 0 ? scope.root.table.fields.get(name) : undefined;
   // Of other lists, such as addresses, it is not written down what `is` means (protocol §4.2).
-  const isMulti = located?.kind === 'links' && located.field.dataType === 'multi_entity';
-  return isMulti && isEntityRef(values[0]) ? located : null;
+  if (located?.kind !== 'links' || located.field.dataType !== 'multi_entity' || !isEntityRef(target))
+    return null;
+  return { condition, located, target };
 }
 
 /** About how many rows meet a condition; infinitely many where it cannot be told. */

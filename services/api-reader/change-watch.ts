@@ -94,7 +94,10 @@ export function createChangeWatch(
     }
   };
 
-  /** Ends once those who ask together have asked: a look for one costs as much as a look for all. */
+  /**
+   * Ends once those who ask together have asked: a look for one costs as much as a look for all. Whoever is alone after a turn
+   * waits for nobody.
+   */
   const gathered = async (): Promise<void> => {
     for (let turns = 1; turns <= TURNS_MAX; turns += 1) {
       const before = waiting;

@@ -81,9 +81,9 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
   const lookAtFrequencies = async (): Promise<Pick<Seen, 'frequencies' | 'frequenciesAt'>> => {
     const now = performance.now();
     if (seen !== null && now - seen.frequenciesAt < FREQUENCIES_MS) return seen;
+    const known = seen?.frequencies;
     const frequencies = await readColumnFrequencies(db.pool);
-    const isLike = seen?.frequencies.isLike(frequencies) === true;
-    return { frequencies: seen !== null && isLike ? seen.frequencies : frequencies, frequenciesAt: now };
+    return { frequencies: known?.isLike(frequencies) ? known : frequencies, frequenciesAt: now };
   };
 
   const look = async (): Promise<void> => {

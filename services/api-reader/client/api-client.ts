@@ -8,7 +8,7 @@ export type HeaderList = readonly (string | readonly string[])[];
 export interface WholeAnswer {
   readonly statusCode: number;
   readonly headers: HeaderList;
-  /** A text is sent byte for byte: one character, one byte. */
+  /** A text goes out in one piece with the headers, byte for byte: one character, one byte. */
   readonly body: string | Buffer;
   /** Called once the bytes of the body are needed no more. */
   readonly sent: (() => void) | null;

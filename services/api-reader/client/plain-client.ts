@@ -4,8 +4,6 @@ import { Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { type ApiClient, type HeaderList, originAt, type WholeAnswer } from './api-client.ts';
 
-/** Bodies up to this go out in one piece with the head; more is not copied for it. */
-const ONE_PIECE_BYTES = 16_384;
 const SECOND_MS = 1_000;
 /** Statuses whose answers have no body (RFC 9112 §6.3). */
 const BODILESS = new Set([204, 304]);
@@ -55,17 +53,14 @@ export class PlainClient implements ApiClient {
   send({ statusCode, headers, body, sent }: WholeAnswer, closes: boolean): void {
     const socket = this.#socket;
     const head = this.#head(statusCode, headers, '', closes);
-    if (typeof body === 'string') socket.write(head + body, 'latin1');
-    else if (body.length <= ONE_PIECE_BYTES) socket.write(head + body.toString('latin1'), 'latin1');
+    if (typeof body === 'string')
+      socket.write(head + body, 'latin1', sent === null ? undefined : () => sent());
     else {
       socket.cork();
       socket.write(head, 'latin1');
       socket.write(body, () => sent?.());
       socket.uncork();
-      this.#answered(closes);
-      return;
     }
-    sent?.();
     this.#answered(closes);
   }
 
