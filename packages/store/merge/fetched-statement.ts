@@ -201,16 +201,21 @@ function appearancesSql(table: EntityTable, { isBundle }: StatementLog, ids: str
         })`;
 }
 
+/** More characters are not put into one entry: who asks for the history of one row has all of it taken apart. */
+const BUNDLE_MAX = 2_000_000;
+
 /** Logs what differs in changed rows `m`, whose `more` has it. */
 function changesSql(table: EntityTable, { bundled }: StatementLog): string {
   const members = `string_agg('"' || id || '":{' || more || '}', ',')`;
-  return `differing as materialized (select id, more from m where more <> ''), logged as (
+  return `differing as materialized (select id, more from m where more <> ''),
+    bundle as materialized (select count(*) >= ${bundled} and sum(length(more)) <= ${BUNDLE_MAX} as is_one from differing),
+    logged as (
       insert into understudy.data_update (${LOG}, old, new, more)
       select ${logged(table)}, id, '${FIELDS}', null, null, ('{' || more || '}')::json
-      from differing where (select count(*) from differing) < ${bundled}
+      from differing where not (select is_one from bundle)
       union all
       select ${logged(table)}, 0, '${MANY}', to_jsonb(min(id)), to_jsonb(max(id)), ('{' || ${members} || '}')::json
-      from differing having count(*) >= ${bundled})`;
+      from differing where (select is_one from bundle) having count(*) > 0)`;
 }
 
 /** PostgreSQL takes at most 100 arguments to a function. */
