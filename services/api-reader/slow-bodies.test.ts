@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { until } from '@understudy/harness/until';
 import { type FastifyInstance, fastify } from 'fastify';
 import { refuseSlowBodies } from './slow-bodies.ts';
@@ -13,10 +14,15 @@ let app: FastifyInstance;
 let port: number;
 /** Whether the stream's reader takes what comes. */
 let takes = true;
+/** Bodies that came as a whole, and were handed over. */
+let bodiesTaken = 0;
 before(async () => {
   app = fastify();
   refuseSlowBodies(app, STRETCH_MS);
-  app.post('/whole', async (request) => ({ length: JSON.stringify(request.body).length }));
+  app.post('/whole', async (request) => {
+    bodiesTaken += 1;
+    return { length: JSON.stringify(request.body).length };
+  });
   app.register(async (streams) => {
     streams.removeAllContentTypeParsers();
     streams.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
@@ -38,11 +44,8 @@ interface Sender {
 }
 
 function begin(path: string, length: number): Sender {
-  const socket = connect({ host: '127.0.0.1', port });
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   let seen = '';
-  socket.on('error', () => {
-    // Whoever is given up finds the connection closed.
-  });
   socket.on('data', (chunk: Buffer) => {
     seen += chunk.toString('latin1');
   });
@@ -57,7 +60,8 @@ test('who sends nothing more is refused with a fault, whatever the path', async 
   for (const path of ['/whole', '/stream']) {
     const { socket, seen } = begin(path, 1_000);
     socket.write('{');
-    await once(socket, 'close');
+    await once(socket, 'end');
+    socket.end();
     assert.match(seen(), /^HTTP\/1\.1 408 /, path);
     assert.deepEqual(JSON.parse(seen().split('\r\n\r\n')[1] ?? ''), {
       exception: true,
@@ -70,9 +74,41 @@ test('who sends nothing more is refused with a fault, whatever the path', async 
 test('a byte now and then is not enough', async () => {
   const { socket, seen } = begin('/whole', 100_000);
   const drip = setInterval(() => socket.write(' '), 20);
-  await once(socket, 'close');
-  clearInterval(drip);
+  try {
+    await once(socket, 'end');
+  } finally {
+    clearInterval(drip);
+    socket.destroy();
+  }
   assert.match(seen(), /^HTTP\/1\.1 408 /);
+});
+
+test('who goes on sending sees the refusal and no broken connection, and what it sent does nothing', async () => {
+  const before = bodiesTaken;
+  const { socket, seen } = begin('/whole', 12);
+  socket.write('{');
+  await once(socket, 'end');
+  const send = promisify((text: string, sent: (error?: Error | null) => void) => socket.write(text, sent));
+  await send('"rest":');
+  await send('"of"}');
+  socket.end();
+  await once(socket, 'close');
+  assert.match(seen(), /^HTTP\/1\.1 408 [\s\S]*\}$/);
+  assert.equal(bodiesTaken, before);
+});
+
+test('who goes on for ever is left', async () => {
+  const { socket } = begin('/whole', 1_000);
+  socket.write('{');
+  await once(socket, 'end');
+  let isLeft = false;
+  socket.on('error', () => {
+    isLeft = true;
+  });
+  await until('nobody listens any more', async () => {
+    socket.write(' ');
+    return isLeft;
+  });
 });
 
 test('a body that moves is taken however long it takes', async () => {

@@ -7,6 +7,8 @@ import { bodyTooSlow, faultBody } from './errors.ts';
 const BYTES_A_SECOND_MIN = 1_000;
 const LOOKS = 4;
 const LOOK_MS_MAX = 5_000;
+/** How long who was refused may go on sending before the connection is closed. */
+const LINGER_MS = 1_000;
 
 /** A body that is still coming: what its connection had brought when the present stretch of time began. */
 interface Stretch {
@@ -80,13 +82,20 @@ export function refuseSlowBodies(app: FastifyInstance, stretchMs: number): BodyW
   return bodies;
 }
 
-/** Says why, past whoever waits for the rest of the body, and ends the connection. */
+/**
+ * Says why, past whoever waits for the rest of the body, who is told that it ended with the connection. What comes meanwhile is thrown away: a
+ * connection that is closed with bytes unread is reset, and its sender may never see the answer.
+ */
 function refuse({ socket }: IncomingMessage): void {
   const { message, statusCode, faultCode } = bodyTooSlow();
   const body = JSON.stringify(faultBody(message, faultCode));
   const headers = { ...JSON_HEADERS, 'content-length': `${Buffer.byteLength(body)}`, connection: 'close' };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.write(`HTTP/1.1 ${statusCode} Request Timeout\r\n${lines.join('')}\r\n${body}`, () =>
-    socket.destroy(),
-  );
+  // Node's parser must not see the rest: a request that is refused is never carried out.
+  socket.removeAllListeners('data');
+  socket.on('data', () => {});
+  socket.resume();
+  socket.end(`HTTP/1.1 ${statusCode} Request Timeout\r\n${lines.join('')}\r\n${body}`);
+  const lingering = setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.once('close', () => clearTimeout(lingering));
 }
