@@ -61,6 +61,16 @@ export function tunnels({ server, sites, tls, log }: TunnelParts): () => void {
       else client.destroy();
       upstream.destroy();
     };
+    const upstreamClosed = (): void => {
+      // What it sent last may not have been taken yet.
+      if (!client.writableEnded || client.writableFinished) {
+        close();
+        return;
+      }
+      const waiting = setTimeout(close, IDLE_MS).unref();
+      client.once('close', () => clearTimeout(waiting));
+      client.once('finish', close);
+    };
     upstream.setTimeout(CONNECT_MS, close);
     upstream.once('connect', () => {
       isConnected = true;
@@ -70,7 +80,7 @@ export function tunnels({ server, sites, tls, log }: TunnelParts): () => void {
       upstream.pipe(client).pipe(upstream);
     });
     upstream.on('error', close);
-    upstream.on('close', close);
+    upstream.on('close', upstreamClosed);
     client.on('close', close);
     log.info({ target }, 'a tunnel was opened');
   });
