@@ -7,8 +7,8 @@ import closingReporter from './closing-reporter.ts';
  */
 /** More take longer than these one after the other: while a test waits for the processor, its traffic goes on. */
 const AT_ONCE = 2;
-/** A file of tests that takes longer hangs; a busy machine may need minutes to start a dozen processes. */
-const TIMEOUT_MS = 20 * 60_000;
+/** For whatever a file's own limit does not end. */
+const ALL_MS = 40 * 60_000;
 
 const stopping = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stopping.abort());
@@ -16,8 +16,8 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const tests = run({
   files: process.argv.slice(2),
   concurrency: AT_ONCE,
-  timeout: TIMEOUT_MS,
-  signal: stopping.signal,
+  execArgv: ['--import', import.meta.resolve('./time-limit.ts')],
+  signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(ALL_MS)]),
 });
 tests.once('test:fail', () => {
   process.exitCode = 1;

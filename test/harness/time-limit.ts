@@ -1,0 +1,13 @@
+/**
+ * Loaded into the process of each file of tests: ends it when it takes too long. The limits of `node:test` are those of tests; a file
+ * whose tests have ended stays for as long as anything in its process does.
+ */
+/** A busy machine may need minutes to start a dozen processes. */
+const LIMIT_MS = 6 * 60_000;
+
+const limit = setTimeout(() => {
+  const open = process.getActiveResourcesInfo().join(', ');
+  console.error(`${process.argv[1]} took more than ${LIMIT_MS / 60_000} minutes; still open: ${open}`);
+  process.exit(1);
+}, LIMIT_MS);
+limit.unref();
