@@ -74,7 +74,7 @@ test('the end waits until what came before it is taken', async () => {
     write: (chunk: Buffer, _encoding, done) => {
       setImmediate(() => {
         site.getConnections((_error, open) => {
-          if (open > 0) return client._write(chunk, 'buffer', done);
+          if (open > 0) return client._write(chunk, 'binary', done);
           taken += chunk.toString();
           done();
         });
