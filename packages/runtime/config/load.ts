@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { parse as parseYaml } from 'yaml';
+import { parse as parseYaml, YAMLParseError } from 'yaml';
 import type { Key, Section } from './key.ts';
 import { type Config, SECTIONS } from './sections.ts';
 
@@ -64,6 +64,7 @@ export function loadConfig(sources: ConfigSources): Config {
   const env = sources.env ?? process.env;
   const problems: string[] = [];
   const flags = readFlags(sources.argv ?? [], problems);
+  refuseUnknownNames(env, problems);
   const path = flags['config'] ?? env['UNDERSTUDY_CONFIG'];
   const file = path === undefined || path === '' ? {} : readFile(path, problems);
   const config: Record<string, Record<string, unknown>> = {};
@@ -106,8 +107,24 @@ function readFlags(argv: readonly string[], problems: string[]): Record<string, 
     const { values } = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false });
     return values as Record<string, string | undefined>;
   } catch (error) {
-    problems.push(error instanceof Error ? error.message : String(error));
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    // Its own message shows the word, which may be the value of a secret behind a blank too many.
+    if (code === 'ERR_PARSE_ARGS_UNEXPECTED_POSITIONAL')
+      problems.push('something that is no flag was given; flags are written --name value or --name=value');
+    else problems.push(error instanceof Error ? error.message : String(error));
     return {};
+  }
+}
+
+/** What Kubernetes tells each container of a Service that is called understudy-…. */
+const SERVICE_LINK = /_SERVICE_(HOST|PORT)(_\w+)?$|_PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?$/;
+
+function refuseUnknownNames(env: Readonly<Record<string, string | undefined>>, problems: string[]): void {
+  const known = new Set(['UNDERSTUDY_CONFIG']);
+  for (const { section, key } of allKeys()) known.add(environmentName(section, key));
+  for (const name of Object.keys(env)) {
+    if (!name.startsWith('UNDERSTUDY_') || known.has(name) || SERVICE_LINK.test(name)) continue;
+    problems.push(`unknown environment name ${name}`);
   }
 }
 
@@ -121,7 +138,9 @@ function readFile(path: string, problems: string[]): Record<string, Record<strin
   try {
     content = parseYaml(readFileSync(path, 'utf8')) ?? {};
   } catch (error) {
-    problems.push(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    const message = error instanceof Error ? error.message : String(error);
+    // After the first line of its message YAML shows lines of the file, which may hold a secret.
+    problems.push(`${path}: ${error instanceof YAMLParseError ? message.split(/:?\n/, 1)[0] : message}`);
     return {};
   }
   const file: Record<string, Record<string, unknown>> = {};
@@ -134,8 +153,9 @@ function readFile(path: string, problems: string[]): Record<string, Record<strin
     if (names === undefined) problems.push(`${path}: unknown section ${section}`);
     else if (!isMapping(keys)) problems.push(`${path}: ${section} must be a mapping`);
     else {
-      for (const key of Object.keys(keys)) {
+      for (const [key, value] of Object.entries(keys)) {
         if (!names.has(key)) problems.push(`${path}: unknown key ${section}.${key}`);
+        else if (value === null) problems.push(`${path}: ${section}.${key} has no value`);
       }
       file[section] = keys;
     }
