@@ -73,6 +73,19 @@ test('a session is its user’s, ends unused, and with its user’s access', asy
   await site.admin('/faults', { sessionLifetimeMs: 3_600_000 });
 });
 
+test('the uuid of a session is in the events that its calls make, as any uuid is written', async () => {
+  const shot = await site.first('Shot', []);
+  const from = await site.lastEventId();
+  const uuids = ['0B2F3C2E-6A51-4D0F-8F1C-0F3B6A0F9D12', 'no uuid', ''];
+  for (const session_uuid of uuids)
+    await site.update('Shot', shot.id, { description: `by <${session_uuid}>` }, { ...SCRIPT, session_uuid });
+  const events = await site.events(from);
+  assert.deepEqual(
+    events.map((event) => event.session_uuid),
+    [uuids[0]?.toLowerCase(), null, null],
+  );
+});
+
 test('sudo is for those who may, and the event tells who it was', async () => {
   const shot = await site.first('Shot', []);
   const user = await site.first('HumanUser', [['login', 'is', 'user1']]);

@@ -52,9 +52,16 @@ export function authenticate(site: AuthSite, auth: unknown): Actor {
   const user = sudo === null ? entity : sudoUser(site, entity, sudo);
   return {
     user: { type: user.type, id: user.id },
-    sessionUuid: given('session_uuid'),
+    sessionUuid: uuidOf(given('session_uuid')),
     sudoActualUser: sudo === null ? null : { type: entity.type, id: entity.id },
   };
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** What a field of data type uuid makes of text (protocol §3.5). */
+export function uuidOf(text: string | null): string | null {
+  return text !== null && UUID.test(text) ? text.toLowerCase() : null;
 }
 
 /** A login beats a script, which beats a session. */

@@ -1,4 +1,5 @@
 import { type EntityRef, isEntityRef, type Json } from '@understudy/domain/entity';
+import { uuidOf } from '../auth.ts';
 import type { Caller, Site } from '../caller.ts';
 import { wireTime } from '../event-log.ts';
 import { rowOf } from '../rows.ts';
@@ -48,7 +49,7 @@ export function createLogEntry(site: Site, caller: Caller, values: ReadonlyMap<s
     meta: values.get('meta') ?? null,
     createdAt: wireTime(caller.now),
     description: text('description'),
-    sessionUuid: text('session_uuid') ?? caller.actor.sessionUuid,
+    sessionUuid: uuidOf(text('session_uuid')) ?? caller.actor.sessionUuid,
   };
   const id = site.log.add(event);
   return () => {
