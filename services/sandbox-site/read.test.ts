@@ -47,6 +47,11 @@ test('paging info comes with or without counts, as asked', async () => {
   );
 });
 
+test('a sort that is none is refused', async () => {
+  for (const sort of [null, 7, 'code'])
+    await assert.rejects(readShots({ ...page(2, 1), sorts: [sort] }), (error: Fault) => error.code === 103);
+});
+
 test('events are read like any type, their entity as it is now', async () => {
   const from = await site.lastEventId();
   const shot = await site.create('Shot', { code: 'gone', project });

@@ -67,6 +67,8 @@ interface SortKey {
 /** Sorts on what is unknown or cannot be sorted are ignored (protocol §3.4). */
 function sortKeys(view: SiteView, type: string, sorts: Json | undefined): readonly SortKey[] {
   return (Array.isArray(sorts) ? sorts : []).flatMap((sort) => {
+    if (typeof sort !== 'object' || sort === null)
+      throw badRequest(`API ${view.method}() invalid array 'sorts': ${JSON.stringify(sorts)}`);
     const { field_name: field, direction } = sort as { field_name?: string; direction?: string };
     const key = typeof field === 'string' ? sortKey(view, type, field) : undefined;
     if (key === undefined || typeof field !== 'string') return [];
