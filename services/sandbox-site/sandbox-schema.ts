@@ -45,6 +45,15 @@ export type SandboxSchema = Map<string, SandboxType>;
 
 const PEOPLE = ['HumanUser', 'ApiUser'];
 
+/** Of these the site alone makes the values (protocol §3.5). */
+const READ_ONLY: ReadonlySet<DataTypeName> = new Set([
+  'calculated',
+  'pivot_column',
+  'query',
+  'summary',
+  'uuid',
+]);
+
 /** A field with what most fields have. */
 export function field(name: string, dataType: DataTypeName, more: Partial<SandboxField> = {}): SandboxField {
   return {
@@ -62,6 +71,7 @@ export function field(name: string, dataType: DataTypeName, more: Partial<Sandbo
     hiddenIn: [],
     inverse: null,
     ...more,
+    ...(READ_ONLY.has(dataType) ? { readOnly: true } : {}),
   };
 }
 

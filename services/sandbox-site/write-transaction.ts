@@ -158,8 +158,10 @@ export class WriteTransaction {
 
   /** What is stored of a value that a caller writes; a link to a file becomes an Attachment (protocol §3.5). */
   #accepted(entity: StoredEntity, field: SandboxField, value: Json): Json {
+    // The one url that is bare text (protocol §3.5).
+    const isText = entity.type === 'Project' && field.name === 'landing_page_url';
     const isFile = field.dataType === 'url' && value !== null && this.#data.schema.has('Attachment');
-    if (!isFile || typeof value === 'string') return acceptValue(this.#data, entity.type, field, value);
+    if (!isFile || isText) return acceptValue(this.#data, entity.type, field, value);
     const link = acceptLink(this.#data, `${entity.type}.${field.name}`, value);
     const project = entity.type === 'Project' ? entity : entity.stored('project');
     const values = new Map<string, Json>([
