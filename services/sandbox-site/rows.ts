@@ -2,6 +2,7 @@ import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { isEntityRef, type Json } from '@understudy/domain/entity';
 import type { Entity } from './entity-table.ts';
 import type { SandboxField } from './sandbox-schema.ts';
+import { badRequest } from './site-fault.ts';
 import type { SiteView } from './site-view.ts';
 
 const ABSENT = Symbol('absent');
@@ -63,13 +64,25 @@ export function valueReader(view: SiteView, type: string, path: string): (entity
   };
 }
 
-/** The value that a sort compares, or undefined where the site ignores the sort (protocol §3.4). */
+/** Data types by which a sort is an error; other sorts that order nothing are ignored (protocol §3.4). */
+const SORT_REFUSED: ReadonlySet<string> = new Set(['uuid', 'pivot_column']);
+
+/**
+ * The value that a sort compares, or undefined where the site ignores the sort (protocol §3.4).
+ * @throws SandboxFault 103 for a sort that the site refuses.
+ */
 export function sortKey(view: SiteView, type: string, path: string): ((entity: Entity) => Json) | undefined {
   const segments = path.split('.');
   let at = type;
   for (let index = 0; index < segments.length; index += 2) {
     const field = view.field(at, segments[index] ?? '');
-    if (field === undefined || !DATA_TYPES[field.dataType].sortable) return undefined;
+    if (field === undefined) return undefined;
+    if (SORT_REFUSED.has(field.dataType)) {
+      throw badRequest(
+        `API ${view.method}() ${type}.${path}'s '${field.dataType}' data type cannot be sorted.`,
+      );
+    }
+    if (!DATA_TYPES[field.dataType].sortable) return undefined;
     const next = segments[index + 1];
     if (next === undefined) break;
     if (

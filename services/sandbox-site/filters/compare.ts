@@ -8,6 +8,8 @@ export interface Comparison {
   readonly method: string;
   /** `Shot.code`, for messages. */
   readonly place: string;
+  /** What a link there may lead to, for messages. */
+  readonly validTypes: readonly string[];
   readonly relation: Relation;
   readonly values: readonly Json[];
   readonly now: Date;
@@ -120,6 +122,19 @@ function numberTest(comparison: Comparison): Test {
   return orderedTest(comparison, Number);
 }
 
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** uuid: the empty text is unset, a malformed one is refused (protocol §4.3). */
+function uuidTest(comparison: Comparison): Test {
+  const { method, place, values } = comparison;
+  expectClass(comparison, 'String', (v) => typeof v === 'string');
+  for (const value of values) {
+    if (value === '' || UUID.test(String(value))) continue;
+    throw badRequest(`API ${method}() ${place} expected a uuid but got ${JSON.stringify(value)}`);
+  }
+  return (v) => values.some((w) => (w === '' ? v === null : v === String(w).toLowerCase()));
+}
+
 const HOURS_OF_A_DAY = 24;
 const DATE = /^\d{4}-\d{2}-\d{2}$/;
 const DATE_TIME = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z?$/;
@@ -173,7 +188,7 @@ function choiceTest(comparison: Comparison, ignoreCase: boolean): Test {
 }
 
 function linkTest(comparison: Comparison): (links: readonly EntityLink[]) => boolean {
-  const { relation, place, values } = comparison;
+  const { relation, place, validTypes, values } = comparison;
   if (relation === 'type_is') {
     expectClass(comparison, 'String, NilClass', (v) => typeof v === 'string' || v === null);
     return (links) =>
@@ -194,7 +209,7 @@ function linkTest(comparison: Comparison): (links: readonly EntityLink[]) => boo
   for (const value of values) {
     if (value === null || isEntityRef(value)) continue;
     throw badRequest(
-      `API ${comparison.method}() ${place} invalid/missing entity hash string 'type': ${JSON.stringify(value)} Valid entity types: []`,
+      `API ${comparison.method}() ${place} invalid/missing entity hash string 'type': ${JSON.stringify(value)} Valid entity types: ${JSON.stringify(validTypes)}`,
     );
   }
   return (links) =>
@@ -244,8 +259,7 @@ export function compare(family: FilterFamily, dataType: string, comparison: Comp
     case 'choice':
       return choiceTest(comparison, dataType === 'list');
     case 'uuid':
-      expectClass(comparison, 'String', (v) => typeof v === 'string');
-      return (v) => values.some((w) => (w === '' ? v === null : v === String(w).toLowerCase()));
+      return uuidTest(comparison);
     case 'link':
     case 'links': {
       const test = linkTest(comparison);

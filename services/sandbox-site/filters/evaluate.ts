@@ -42,7 +42,42 @@ export function predicate(view: SiteView, type: string, filter: unknown, depth =
   if (!Array.isArray(values)) throw badRequest(`API ${view.method}() invalid/missing 'values'`);
   if (path.startsWith(FROM_PREFIX))
     return fromPredicate(view, type, path, relation as Relation, values as Json[]);
-  return leafPredicate(view, type, path, path.split('.'), relation as Relation, values as Json[]);
+  const segments = path.split('.');
+  checkLeaf(view, `${type}.${path}`, type, segments, relation);
+  return leafPredicate(view, type, segments, relation as Relation, values as Json[]);
+}
+
+/**
+ * @param whole the path with the type that it begins at, for messages: of a dotted path all is named (protocol §4.2).
+ * @throws SandboxFault for a path that leads nowhere, and for a relation that the field at its end does not have.
+ */
+function checkLeaf(
+  view: SiteView,
+  whole: string,
+  type: string,
+  segments: readonly string[],
+  relation: string,
+): void {
+  const unknown = (): Error => badRequest(`API ${view.method}() ${whole} doesn't exist.`);
+  if (segments.length > 2 * MAX_HOPS) throw unknown();
+  let at = type;
+  for (let index = 0; ; index += 2) {
+    const [name = '', next] = segments.slice(index, index + 2);
+    const field = view.field(at, name);
+    if (field === undefined) throw unknown();
+    const { storage, name: dataType, relations } = DATA_TYPES[field.dataType];
+    if (next === undefined) {
+      const what = `API ${view.method}() ${at}.${name}'s '${dataType}' data type`;
+      if (relations.length === 0) throw badRequest(`${what} cannot be used in a filter.`);
+      if (relations.some((one) => one === relation)) return;
+      throw badRequest(
+        `${what} doesn't support '${relation}' 'relation'\nValid relations: ${JSON.stringify(relations)}`,
+      );
+    }
+    if ((storage !== 'link' && storage !== 'links') || index + 2 >= segments.length) throw unknown();
+    if (view.type(next) === undefined) throw unknown();
+    at = next;
+  }
 }
 
 /** A reverse lookup behaves as a list of links does: at least one has it, or for negative relations none. */
@@ -54,39 +89,29 @@ function fromPredicate(
   values: readonly Json[],
 ): Predicate {
   const from = parseFromPath(view, type, path);
+  checkLeaf(view, `${type}.${path}`, from.type, from.rest, relation);
   const positive = NEGATIVE[relation];
-  const inner = leafPredicate(view, from.type, path, from.rest, positive ?? relation, values);
+  const inner = leafPredicate(view, from.type, from.rest, positive ?? relation, values);
   return (entity) => linkingFrom(view, from, entity).some(inner) === (positive === undefined);
 }
 
+/** A leaf that was checked. */
 function leafPredicate(
   view: SiteView,
   type: string,
-  path: string,
   segments: readonly string[],
   relation: Relation,
   values: readonly Json[],
 ): Predicate {
   const [name = '', nextType, ...rest] = segments;
   const field = view.field(type, name);
-  if (field === undefined || segments.length > 2 * MAX_HOPS)
-    throw badRequest(`API ${view.method}() ${type}.${path} doesn't exist.`);
+  if (field === undefined) return () => false;
   const dataType = DATA_TYPES[field.dataType];
   if (nextType === undefined) {
-    const place = `${type}.${name}`;
-    if (dataType.relations.length === 0) {
-      throw badRequest(
-        `API ${view.method}() ${place}'s '${dataType.name}' data type cannot be used in a filter.`,
-      );
-    }
-    if (!dataType.relations.includes(relation)) {
-      throw badRequest(
-        `API ${view.method}() ${place}'s '${dataType.name}' data type doesn't support '${relation}' 'relation'\nValid relations: ${JSON.stringify(dataType.relations)}`,
-      );
-    }
     const test = compare(dataType.family, dataType.name, {
       method: view.method,
-      place,
+      place: `${type}.${name}`,
+      validTypes: field.validTypes,
       relation,
       values,
       now: view.now,
@@ -94,9 +119,6 @@ function leafPredicate(
     return (entity) => test(view.value(entity, name));
   }
   const isLinks = dataType.storage === 'links';
-  if ((dataType.storage !== 'link' && !isLinks) || rest.length === 0 || view.type(nextType) === undefined) {
-    throw badRequest(`API ${view.method}() ${type}.${path} doesn't exist.`);
-  }
   const targets = (entity: Entity): Entity[] => {
     const value = view.value(entity, name);
     const links = (Array.isArray(value) ? value : value === null ? [] : [value]) as unknown as EntityLink[];
@@ -105,10 +127,10 @@ function leafPredicate(
   const positive = NEGATIVE[relation];
   if (isLinks && positive !== undefined) {
     // Through a list of links the negation moves outside: "no linked entity has" (protocol §4.3).
-    const inner = leafPredicate(view, nextType, rest.join('.'), rest, positive, values);
+    const inner = leafPredicate(view, nextType, rest, positive, values);
     return (entity) => !targets(entity).some(inner);
   }
-  const inner = leafPredicate(view, nextType, rest.join('.'), rest, relation, values);
+  const inner = leafPredicate(view, nextType, rest, relation, values);
   if (isLinks) return (entity) => targets(entity).some(inner);
   // A link that is null, or to another type, leaves the leaf with null to compare, as a left join does.
   const nothing: Entity = { type: nextType, id: 0, retired: false, stored: () => null };
@@ -138,6 +160,7 @@ function nullPredicate(
   const test = compare(dataType.family, dataType.name, {
     method: view.method,
     place: `${type}.${name}`,
+    validTypes: field.validTypes,
     relation,
     values,
     now: view.now,

@@ -58,7 +58,8 @@ export function calendarSpan(
   offset: number,
 ): [Date, Date] {
   const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
-  const at = (y: number, m: number, d: number): Date => new Date(Date.UTC(y, m, d));
+  // Date.UTC takes the years before 100 for those of the twentieth century.
+  const at = (y: number, m: number, d: number): Date => new Date(new Date(0).setUTCFullYear(y, m, d));
   if (unit === 'day') return [at(year, month, day + offset), at(year, month, day + offset + 1)];
   if (unit === 'month') return [at(year, month + offset, 1), at(year, month + offset + 1, 1)];
   if (unit === 'year') return [at(year + offset, 0, 1), at(year + offset + 1, 0, 1)];
