@@ -11,6 +11,8 @@ types:
     code: text
     sg_list: list
     sg_cut_in: number
+    sg_speed: float
+    sg_kind: system_task_type
     updated_at: date_time
     project: {entity: [Project]}
     shots: {multi_entity: [Shot]}
@@ -176,6 +178,27 @@ test('names of JavaScript’s own are names like others', () => {
 test('text that cannot be sent to PostgreSQL, or that a site may write in two ways, is the site’s', () => {
   for (const text of ['a\0b', '\ud800', '<', '&lt;'])
     assert.equal(reasonOf(read(all(leaf('code', 'contains', text)))), 'value in doubt');
+});
+
+test('what live sites may refuse, or match otherwise, is theirs', () => {
+  const number = (relation: string): Leaf => leaf('sg_cut_in', relation, 1, 5);
+  assert.equal(reasonOf(read(all(number('between')))), null);
+  for (const odd of [
+    number('not_between'),
+    leaf('id', 'not_between', 1, 5),
+    // A float has no such operator, behind a list of links neither.
+    leaf('sg_speed', 'not_between', 1, 5),
+    leaf('shots.Shot.sg_speed', 'not_between', 1, 5),
+    leaf('sg_kind', 'is', 'x'),
+    // A type that the field does not allow: no rows, but what of those that ask for nothing?
+    leaf('parent.Project.name', 'is', null),
+    leaf('parent.Project.name', 'is', ''),
+    leaf('parent.Project.name', 'in', 'x', ''),
+    leaf('parent.Project.name', 'is_not', 'x'),
+    { ...leaf('code', 'is', 'x'), logical_operator: 'and' },
+  ])
+    assert.notEqual(reasonOf(read(all(odd))), null, JSON.stringify(odd));
+  assert.equal(reasonOf(read(all(leaf('parent.Project.name', 'is', 'x')))), null);
 });
 
 test('compiling changes nothing, and a compiled read can be run at any moment', () => {

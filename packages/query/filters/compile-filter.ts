@@ -19,7 +19,6 @@ const NEGATIVE: Readonly<Partial<Record<string, Relation>>> = {
   is_not: 'is',
   not_in: 'in',
   not_contains: 'contains',
-  not_between: 'between',
   not_in_last: 'in_last',
   not_in_next: 'in_next',
   type_is_not: 'type_is',
@@ -55,7 +54,8 @@ export function compileFilter(
   budget.left -= 1;
   if (depth > DEPTH_MAX || budget.left < 0) throw new NotCompiled('filter too large');
   if (!isObject(filter)) throw new NotCompiled('invalid filter', 'not an object');
-  if (Object.hasOwn(filter, 'conditions')) {
+  // Anything that has one of these is a group: the site refuses the half of one.
+  if (Object.hasOwn(filter, 'conditions') || Object.hasOwn(filter, 'logical_operator')) {
     const { logical_operator: operator, conditions } = filter;
     if ((operator !== 'and' && operator !== 'or') || !Array.isArray(conditions))
       throw new NotCompiled('invalid filter', 'group');
@@ -90,7 +90,8 @@ function leafCondition(
   const { validTypes } = located.field;
   // A type that the field does not allow gives no rows (protocol §4.3); what it gives to a negative one is not known.
   const isAllowed = validTypes.length === 0 || validTypes.includes(type);
-  if (!isAllowed && (Object.hasOwn(NEGATIVE, relation) || values.includes(null)))
+  const asksForNone = values.some((value) => value === null || value === '');
+  if (!isAllowed && (Object.hasOwn(NEGATIVE, relation) || asksForNone))
     throw new NotCompiled('value in doubt', `${name}.${type}`);
   if (located.kind === 'link')
     return leafCondition(scope, scope.follow(source, name, type), rest, relation, values);
@@ -114,8 +115,11 @@ function fieldCondition(
   values: readonly unknown[],
 ): string {
   const dataType = DATA_TYPES[located.field.dataType];
-  // Sites differ in what the filters of these take (protocol §3.5).
-  if (dataType.name === 'tag_list') throw new NotCompiled('operator not answered here', dataType.name);
+  // Sites differ in what the filters of the one take (protocol §3.5), of the other no operator is written down (§4.2).
+  if (dataType.name === 'tag_list' || dataType.name === 'system_task_type')
+    throw new NotCompiled('operator not answered here', dataType.name);
+  // Documented, but live sites do not list it, and whether it matches null is not written down (protocol §4.2, §4.3).
+  if (relation === 'not_between') throw new NotCompiled('operator not answered here', relation);
   if (!(dataType.relations as readonly string[]).includes(relation))
     throw new NotCompiled('invalid filter', relation);
   const positive = Object.hasOwn(NEGATIVE, relation) ? NEGATIVE[relation] : undefined;
