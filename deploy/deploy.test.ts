@@ -85,3 +85,19 @@ test('alerts and panels use metrics that the services export', () => {
     [],
   );
 });
+
+test('alerts hold whatever the scrape jobs are called, and metrics have no label that Prometheus sets itself', () => {
+  const { groups } = parse(read('deploy/prometheus/understudy.rules.yaml')) as {
+    readonly groups: readonly {
+      readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+    }[];
+  };
+  for (const { alert, expr } of groups.flatMap(({ rules }) => rules)) {
+    assert.doesNotMatch(expr, /\bjob=|\bup\{/, alert);
+    if (expr.includes('understudy_queue_jobs'))
+      assert.doesNotMatch(expr, /increase|rate/, `${alert}: a gauge`);
+  }
+  for (const path of globSync('{services,packages}/**/*metrics.ts', { cwd: root })) {
+    assert.doesNotMatch(read(path), /^ +'(instance|job)',$|labelNames: .*'(instance|job)'/m, path);
+  }
+});

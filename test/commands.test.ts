@@ -65,6 +65,8 @@ describe('understudy scan and events', () => {
     const before = await scans();
     const refused = [
       [[], 64, /--full and --since/],
+      [['--nonsense'], 64, /unknown option/],
+      [['--since', 'yesterday'], 64, /is invalid/],
       [['--full', '--types', 'Nonsense'], 64, /not cached here: Nonsense/],
     ] as const;
     for (const [args, exit, message] of refused) {

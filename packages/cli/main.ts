@@ -3,7 +3,7 @@ import { VERSION } from '@understudy/runtime/heartbeat';
 import { Command, Option } from 'commander';
 import { type CommandLine, commandLine } from './command-line.ts';
 import { COMMANDS } from './commands/all.ts';
-import { EXIT_FAILED, exitCodeOf, tellFailure } from './failure.ts';
+import { EXIT_FAILED, EXIT_USAGE, exitCodeOf, tellFailure } from './failure.ts';
 
 // Whoever reads the output may have seen enough: `understudy status | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -21,6 +21,8 @@ const program = new Command('understudy')
     '\nEvery configuration key of the services may be given as a flag or in the environment: `understudy config` lists them.',
   )
   .showHelpAfterError('(--help says more)')
+  // 1 would be read as a command's answer "no".
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : EXIT_USAGE))
   .configureHelp({ showGlobalOptions: true });
 
 for (const { section, key, definition } of allKeys()) {

@@ -34,11 +34,12 @@ export function createStatusMetrics(): StatusMetrics {
   const scanAge = gauge('scan_age_seconds', 'Since the last scan of a kind ended', 'kind');
   const served = gauge('served_types', 'Entity types that are served from the replica');
   const types = gauge('cached_types', 'Entity types of the cached schema');
+  // Prometheus has a label `instance` of its own: whom it asked.
   const silent = gauge(
     'service_silent_seconds',
     'Since a process last gave a sign of life',
     'service',
-    'instance',
+    'process',
   );
 
   const setReport = (report: NonNullable<SystemStatus['report']>): void => {
@@ -64,7 +65,7 @@ export function createStatusMetrics(): StatusMetrics {
     }
     for (const { kind, endedMs } of report.lastScans) scanAge.set({ kind }, endedMs / 1_000);
     for (const { service, instance, silentMs } of report.services)
-      silent.set({ service, instance }, silentMs / 1_000);
+      silent.set({ service, process: instance }, silentMs / 1_000);
   };
   // Those without labels would show zero, which is a lie, where they are not set.
   const plain = [lag, applied, polled, gaps, gapIds, drift, compared, served, types];
