@@ -11,6 +11,8 @@ const CONNECTIONS = 4;
 const CONNECT_TIMEOUT_MS = 5_000;
 /** A worker that was refused a job, for instance by a PostgreSQL that is starting, asks again after this. */
 const RETRY_MS = 250;
+/** How long a worker relies on being told of jobs before it looks for itself. */
+const LOOK_SECONDS = 5;
 /** The first use of all makes the tables. */
 const ANSWER_MS = 20_000;
 
@@ -39,10 +41,11 @@ function watchedClient(url: string, silence: SilenceOptions | undefined): typeof
 }
 
 /**
- * BullMQ's backend, with three things mended: the connection that listens for jobs cannot end the process while it is
- * being made or closed, a worker does not ask without a pause while PostgreSQL refuses to answer, and a first use that
- * failed is tried again by the next one. BullMQ remembers its failure for ever: one connection that took too long while a
- * worker began would leave it without work until its process ends.
+ * BullMQ's backend, with four things mended: the connection that listens for jobs cannot end the process while it is
+ * being made or closed, a worker does not ask without a pause while PostgreSQL refuses to answer, a first use that
+ * failed is tried again by the next one, and no worker waits for long without looking. BullMQ remembers a first failure for ever: one
+ * connection that took too long while a worker began would leave it without work until its process ends. And a worker whose
+ * connections broke waits for an hour to be told of the next job, though it has failed to look whether some are there already.
  * @throws Error when BullMQ has changed, so that this must be done in another way.
  */
 const guardedBackend =
@@ -64,6 +67,8 @@ const guardedBackend =
         throw error;
       }
     };
+    const wait = backend.waitForJob.bind(backend);
+    backend.waitForJob = (seconds) => wait(Math.min(seconds, LOOK_SECONDS));
     const take = backend.moveToActive.bind(backend);
     backend.moveToActive = async (token, worker) => {
       try {
