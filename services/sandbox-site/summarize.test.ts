@@ -102,6 +102,25 @@ test('groups are exact values, in order, and nest', async () => {
   ]);
 });
 
+test('groups of days of years long past, and of letters that take two code units', async () => {
+  const old = { type: 'Project', id: (await site.create('Project', { name: 'Old' })).id };
+  await site.create('Shot', { code: '\u{1f600} smile', sg_turnover_date: '0049-05-17', project: old });
+  const groupOf = async (field: string, type: string): Promise<unknown> => {
+    const reply = await site.call('summarize', {
+      type: 'Shot',
+      summaries: [{ field: 'id', type: 'count' }],
+      filters: filtersOf([['project', 'is', old]]),
+      grouping: [{ field, type }],
+    });
+    return reply.groups[0].group_value;
+  };
+  assert.equal(await groupOf('code', 'firstletter'), '\u{1f600}');
+  assert.equal(await groupOf('sg_turnover_date', 'day'), '0049-05-17');
+  assert.equal(await groupOf('sg_turnover_date', 'month'), '0049-05-01');
+  assert.equal(await groupOf('sg_turnover_date', 'quarter'), '0049-04-01');
+  assert.equal(await groupOf('sg_turnover_date', 'year'), '0049-01-01');
+});
+
 test('what cannot be summarized or grouped is refused by name', async () => {
   const refused = (message: RegExp) => (error: Fault) => error.code === 103 && message.test(error.message);
   await assert.rejects(one('code', 'sum'), refused(/Shot.code's 'text' data type/));

@@ -51,6 +51,10 @@ export function shift(from: Date, count: number, unit: Unit): Date {
   return new Date(Number.isNaN(time) ? end : Math.min(Math.max(time, FIRST), LAST));
 }
 
+/** The first moment of a day in UTC; Date.UTC takes the years before 100 for those of the twentieth century. */
+export const dayOf = (year: number, month: number, day: number): Date =>
+  new Date(new Date(0).setUTCFullYear(year, month, day));
+
 /** First moment of a calendar span and of the one after it, in UTC; weeks begin on Monday. */
 export function calendarSpan(
   now: Date,
@@ -58,11 +62,9 @@ export function calendarSpan(
   offset: number,
 ): [Date, Date] {
   const [year, month, day] = [now.getUTCFullYear(), now.getUTCMonth(), now.getUTCDate()];
-  // Date.UTC takes the years before 100 for those of the twentieth century.
-  const at = (y: number, m: number, d: number): Date => new Date(new Date(0).setUTCFullYear(y, m, d));
-  if (unit === 'day') return [at(year, month, day + offset), at(year, month, day + offset + 1)];
-  if (unit === 'month') return [at(year, month + offset, 1), at(year, month + offset + 1, 1)];
-  if (unit === 'year') return [at(year + offset, 0, 1), at(year + offset + 1, 0, 1)];
+  if (unit === 'day') return [dayOf(year, month, day + offset), dayOf(year, month, day + offset + 1)];
+  if (unit === 'month') return [dayOf(year, month + offset, 1), dayOf(year, month + offset + 1, 1)];
+  if (unit === 'year') return [dayOf(year + offset, 0, 1), dayOf(year + offset + 1, 0, 1)];
   const monday = day - ((now.getUTCDay() + 6) % 7) + 7 * offset;
-  return [at(year, month, monday), at(year, month, monday + 7)];
+  return [dayOf(year, month, monday), dayOf(year, month, monday + 7)];
 }

@@ -1,5 +1,6 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { type EntityLink, isEntityRef, type Json, refKey } from '@understudy/domain/entity';
+import { dayOf } from '../filters/relative-time.ts';
 import type { SandboxField } from '../sandbox-schema.ts';
 
 /** A group of rows, before its rows are known. */
@@ -51,8 +52,7 @@ function exact(field: SandboxField, value: Json): Group {
 function dateBucket(type: string, value: string): Group | undefined {
   const day = value.slice(0, 10);
   const date = new Date(`${day}T00:00:00Z`);
-  const first = (y: number, m: number, d: number): string =>
-    new Date(Date.UTC(y, m, d)).toISOString().slice(0, 10);
+  const first = (y: number, m: number, d: number): string => dayOf(y, m, d).toISOString().slice(0, 10);
   const [year, month] = [date.getUTCFullYear(), date.getUTCMonth()];
   switch (type) {
     case 'day':
@@ -107,7 +107,7 @@ export function groupingOf(type: string, field: SandboxField): ((value: Json) =>
   }
   if (type === 'firstletter' && storage === 'text') {
     return orEmpty((value) => {
-      const letter = String(value).charAt(0).toUpperCase();
+      const [letter = ''] = String(value).toUpperCase();
       return { name: letter, value: letter, order: letter };
     });
   }
