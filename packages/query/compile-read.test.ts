@@ -178,6 +178,26 @@ test('names of JavaScript’s own are names like others', () => {
 test('text that cannot be sent to PostgreSQL, or that a site may write in two ways, is the site’s', () => {
   for (const text of ['a\0b', '\ud800', '<', '&lt;'])
     assert.equal(reasonOf(read(all(leaf('code', 'contains', text)))), 'value in doubt');
+  // What would be found within an `&lt;` as the site sends it, and not in what it stands for.
+  for (const [relation, text] of [
+    ['is', '&LT;'],
+    ['contains', 'lt'],
+    ['contains', 'T'],
+    ['contains', 'R&'],
+    ['not_contains', 't;x'],
+    ['starts_with', 'a&l'],
+    ['ends_with', ';'],
+  ] as const)
+    assert.equal(reasonOf(read(all(leaf('code', relation, text)))), 'value in doubt', text);
+  assert.equal(reasonOf(read(all(leaf('parent', 'name_contains', '&')))), 'value in doubt');
+  for (const [relation, text] of [
+    ['is', 't'],
+    ['contains', 'R&D'],
+    ['contains', 'salt'],
+    ['starts_with', 'lt'],
+    ['ends_with', 'lt'],
+  ] as const)
+    assert.equal(reasonOf(read(all(leaf('code', relation, text)))), null, text);
 });
 
 test('what live sites may refuse, or match otherwise, is theirs', () => {

@@ -14,24 +14,32 @@ const invalid = (detail: string): never => {
   throw new NotCompiled('invalid filter', detail);
 };
 
+/** Text of which a part may be found within an `&lt;`, or reach into one, by what the operator looks for. */
+const WITHIN_ESCAPED: Readonly<Partial<Record<string, RegExp>>> = {
+  contains: /^(l|t|lt)$|&(lt?)?$|^(l?t)?;/i,
+  starts_with: /&(lt?)?$/i,
+  ends_with: /^(l?t)?;/i,
+};
+
 /**
  * @returns text that a caller compares with.
  * @throws NotCompiled where it is none, or has what the site writes in two ways (protocol §1.5: `<` may come as `&lt;`).
  */
-function textOf(value: unknown): string {
+function textOf(value: unknown, relation: string): string {
   if (typeof value !== 'string') return invalid('text expected');
-  if (/<|&lt;/.test(value)) throw new NotCompiled('value in doubt', '<');
+  if (/<|&lt;/i.test(value) || WITHIN_ESCAPED[relation]?.test(value) === true)
+    throw new NotCompiled('value in doubt', '<');
   return value;
 }
 
 /** text: every operator ignores case; `%` and `_` are themselves; empty is null (protocol §4.3). */
 export function textCondition({ column, relation, values, parameters }: ScalarComparison): string {
-  const wanted = (): string => folded(parameters.add(textOf(values[0]), 'text'));
+  const wanted = (): string => folded(parameters.add(textOf(values[0], relation), 'text'));
   switch (relation) {
     case 'is':
       return values[0] === null || values[0] === '' ? `${column} is null` : `${folded(column)} = ${wanted()}`;
     case 'in': {
-      const texts = values.map(textOf);
+      const texts = values.map((value) => textOf(value, relation));
       const some = texts.filter((text) => text !== '');
       const alternatives: string[] = [];
       if (some.length < texts.length) alternatives.push(`${column} is null`);
@@ -101,7 +109,7 @@ export function choiceCondition(comparison: ScalarComparison, ignoreCase: boolea
   for (const value of values) {
     // Text takes empty for null; whether the choices do is not known.
     if (value === '') throw new NotCompiled('value in doubt', 'empty choice');
-    if (value !== null) textOf(value);
+    if (value !== null) textOf(value, relation);
   }
   if (relation === 'is') {
     if (values[0] === null) return `${column} is null`;
