@@ -15,6 +15,7 @@ import { SandboxFault } from '@understudy/sandbox-site/site-fault';
 import type { ColumnFrequencies } from '@understudy/store/column-frequencies';
 import fc from 'fast-check';
 import { type Api, call, type Reply } from '../api-rig.ts';
+import { randomMoment } from './moments.ts';
 import type { Payload } from './random-read.ts';
 
 /** Every so many reads go the whole way through the reader over HTTP; the others straight to the compiler. */
@@ -156,7 +157,7 @@ export async function compareReads(
   const shares = new Shares();
   let run = 0;
   await fc.assert(
-    fc.asyncProperty(reads, fc.array(otherNumber, NUMBERS), async (payload, others) => {
+    fc.asyncProperty(reads, fc.array(otherNumber, NUMBERS), randomMoment, async (payload, others, now) => {
       run += 1;
       if (run % WHOLE_WAY_EVERY === 0) {
         const theirs = pageOrFault(await call(api.siteUrl, 'read', payload), payload);
@@ -169,7 +170,6 @@ export async function compareReads(
         }
         return;
       }
-      const now = new Date();
       const theirs = ask(payload, now) as unknown as Page | null;
       const ours = await replicaRead(api, payload, now);
       const isFilled = theirs !== null && theirs.entities.length > 0;
@@ -225,7 +225,7 @@ export async function compareSummaries(
   const shares = new Shares();
   let run = 0;
   await fc.assert(
-    fc.asyncProperty(summaries, async (payload) => {
+    fc.asyncProperty(summaries, randomMoment, async (payload, now) => {
       run += 1;
       if (run % WHOLE_WAY_EVERY === 0) {
         const [ours, theirs] = await Promise.all([
@@ -237,7 +237,6 @@ export async function compareSummaries(
         assert.deepEqual(answerOf(ours), answerOf(theirs), source);
         return;
       }
-      const now = new Date();
       const theirs = ask(payload, now);
       const compiled = compileSummarize(
         payload,

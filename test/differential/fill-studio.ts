@@ -5,6 +5,7 @@ import { parseSiteSchema, type SiteField, type SiteSchema } from '@understudy/sc
 import fc from 'fast-check';
 import { call } from '../api-rig.ts';
 import { hostileText } from './hostile-text.ts';
+import { DAYS, TIMES } from './moments.ts';
 
 /** Every so many rows of a type are retired, and every so many projects archived. */
 const RETIRED_EVERY = 6;
@@ -33,19 +34,9 @@ function scalar(field: SiteField, dataType: DataTypeName): fc.Arbitrary<Json> | 
     case 'checkbox':
       return fc.boolean();
     case 'date':
-      return nullable(
-        fc.constantFrom('2024-02-29', '2026-11-24', '1970-01-01', '2026-11-23', '2027-01-01', '0999-12-31'),
-      );
+      return nullable(fc.constantFrom(...DAYS));
     case 'date_time':
-      return nullable(
-        fc.constantFrom(
-          '2024-02-29T23:59:59Z',
-          '2026-11-24T00:00:00Z',
-          '1969-12-31T23:59:59Z',
-          '2026-11-23T12:00:00Z',
-          '2027-01-01T00:00:00Z',
-        ),
-      );
+      return nullable(fc.constantFrom(...TIMES));
     case 'color':
       return nullable(fc.constantFrom('255,0,0', '0,0,0', 'pipeline_step'));
     case 'entity_type':
@@ -154,7 +145,7 @@ class Filler {
   async link(type: string): Promise<void> {
     const values: Record<string, fc.Arbitrary<Json>> = {};
     for (const field of this.#fields(type)) {
-      if (!isLink(field.dataType) || field.name === 'project') continue;
+      if (!isLink(field.dataType)) continue;
       const types = field.validTypes.length > 0 ? field.validTypes : ['Shot', 'Asset', 'Task'];
       const targets = types.flatMap((target) => this.#byType.get(target) ?? []) as unknown as Json[];
       if (targets.length === 0) continue;

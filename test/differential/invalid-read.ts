@@ -1,6 +1,6 @@
 import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import fc from 'fast-check';
-import { randomRead, randomType } from './random-read.ts';
+import { filterPath, randomRead, randomType } from './random-read.ts';
 import { fieldsOf, type Studio } from './studio.ts';
 
 const RELATIONS = [...new Set(Object.values(DATA_TYPES).flatMap((dataType) => dataType.relations))];
@@ -47,6 +47,11 @@ function oddLeaf(studio: Studio, type: string): fc.Arbitrary<unknown> {
       values: fc.array(value, { maxLength: 3 }),
     }),
     fc.record({
+      path: filterPath(studio, type),
+      relation: fc.constantFrom(...RELATIONS, ...ODD_RELATIONS),
+      values: fc.array(value, { minLength: 1, maxLength: 2 }),
+    }),
+    fc.record({
       path: fc.oneof(
         fc.constantFrom('', '.', '..', 'no_such', '__proto__', 'constructor', "id'; --"),
         name.map((field) => `${field}.`),
@@ -69,6 +74,12 @@ function oddLeaf(studio: Studio, type: string): fc.Arbitrary<unknown> {
       { path: 'id', relation: 'is', values: {} },
       { path: ['id'], relation: 'is', values: [1] },
       { path: 'id', relation: 7, values: [1] },
+      { path: 'id', relation: 'is', values: [1], logical_operator: 'and' },
+      { path: 'id', relation: 'is', values: [1], conditions: null },
+      { path: 'id', relation: 'in', values: [] },
+      { path: 'id', relation: 'in', values: [[1, 2]] },
+      { path: 'id', relation: 'not_in', values: [] },
+      { path: 'id', relation: 'is', values: [2 ** 53] },
       { logical_operator: 'and' },
       { conditions: [] },
       { logical_operator: 'AND', conditions: [] },

@@ -5,6 +5,7 @@ import type { CachedField } from '@understudy/schema/cached-schema';
 import fc from 'fast-check';
 import { askedText } from './hostile-text.ts';
 import { listedFilter } from './listed-filter.ts';
+import { linkForms, ODD_NUMBERS, otherLinks, timeForms } from './odd-values.ts';
 import { fieldsOf, type Studio, valuesAt } from './studio.ts';
 
 export type Payload = Readonly<Record<string, unknown>>;
@@ -14,6 +15,8 @@ const HOPS_MAX = 3;
 /** How often a filter asks for what a chosen row really holds, so that answers are not empty, in parts. */
 const TRUE_WEIGHT = 4;
 const OTHER_WEIGHT = 1;
+/** How often a filter keeps to what the schema allows. */
+const ALLOWED_WEIGHT = 30;
 const LINKS: ReadonlySet<string> = new Set(['link', 'links']);
 /** What a sort may lead through. */
 const SINGLE_LINKS: ReadonlySet<string> = new Set(['link']);
@@ -33,15 +36,25 @@ function placeIn(
   links: ReadonlySet<string> = LINKS,
   hops = HOPS_MAX,
 ): fc.Arbitrary<Place> {
-  const here = [...fieldsOf(studio, type).filter(fits), ID];
-  const end = fc.constantFrom(...here).map((field): Place => ({ path: field.name, type, field }));
-  const steps = fieldsOf(studio, type).flatMap((field) =>
-    links.has(DATA_TYPES[field.dataType].storage)
-      ? field.validTypes.flatMap((to) => (studio.schema.types.has(to) ? [{ name: field.name, to }] : []))
-      : [],
+  const here = [ID, ...fieldsOf(studio, type)].filter(fits);
+  const end = fc
+    .constantFrom(...(here.length > 0 ? here : [ID]))
+    .map((field): Place => ({ path: field.name, type, field }));
+  const linking = fieldsOf(studio, type).filter((field) => links.has(DATA_TYPES[field.dataType].storage));
+  const steps = linking.flatMap(({ name, validTypes }) =>
+    validTypes.flatMap((to) => (studio.schema.types.has(to) ? [{ name, to }] : [])),
   );
   if (hops === 0 || steps.length === 0) return end;
-  const further = fc.constantFrom(...steps).chain(({ name, to }) =>
+  // Now and then through a type that the field does not allow.
+  const odd = fc.record({
+    name: fc.constantFrom(...linking.map(({ name }) => name)),
+    to: fc.constantFrom(...studio.schema.types.keys()),
+  });
+  const step = fc.oneof(
+    { weight: ALLOWED_WEIGHT, arbitrary: fc.constantFrom(...steps) },
+    { weight: 1, arbitrary: odd },
+  );
+  const further = step.chain(({ name, to }) =>
     placeIn(studio, to, fits, links, hops - 1).map((place) => ({
       ...place,
       path: `${name}.${to}.${place.path}`,
@@ -72,11 +85,6 @@ function textLike(text: string, relation: Relation): fc.Arbitrary<string> {
   );
 }
 
-const refOf = (value: Json): Json => {
-  const { type, id, name } = value as { readonly type: string; readonly id: number; readonly name: Json };
-  return { type, id, name };
-};
-
 /** One value for a relation on a field; made from one of `values` where there are any. */
 function valueFor(
   studio: Studio,
@@ -104,7 +112,7 @@ function valueFor(
       );
       return fc.oneof(
         { weight: 8, arbitrary: near },
-        { weight: 1, arbitrary: fc.constantFrom<Json>(0, 1.5, -0, 1e300, 9_007_199_254_740_991) },
+        { weight: 1, arbitrary: fc.constantFrom<Json>(...ODD_NUMBERS) },
         nothing,
       );
     }
@@ -122,10 +130,9 @@ function valueFor(
       });
       const at = fc.oneof({ weight: 5, arbitrary: near }, { weight: 1, arbitrary: random });
       const day = at.map((text) => text.slice(0, 10));
-      const second = at.map((text) => `${text.slice(0, 19)}Z`);
       return fc.oneof(
         { weight: 4, arbitrary: day },
-        { weight: isDate ? 0 : 4, arbitrary: fc.oneof(second, at) },
+        { weight: isDate ? 0 : 4, arbitrary: timeForms(at) },
         nothing,
       );
     }
@@ -143,19 +150,17 @@ function valueFor(
           nothing,
         );
       if (relation.startsWith('name_') || relation.includes('contains')) return texts();
-      const other = fc.record({
-        type: fc.constantFrom(...(place.field.validTypes.length > 0 ? place.field.validTypes : ['Shot'])),
-        id: fc.integer({ min: 1, max: 400 }),
-      });
+      const other = otherLinks(studio, place.field);
       return fc.oneof(
-        { weight: pool === null ? 0 : 6, arbitrary: pool?.map(refOf) ?? other },
+        { weight: pool === null ? 0 : 6, arbitrary: (pool ?? other).chain(linkForms) },
         { weight: 1, arbitrary: other },
         nothing,
       );
     }
     case 'uuid':
       return fc.oneof(
-        { weight: 4, arbitrary: pool ?? fc.uuid() },
+        { weight: 3, arbitrary: pool ?? fc.uuid() },
+        { weight: 1, arbitrary: (pool ?? fc.uuid()).map((value) => String(value).toUpperCase()) },
         { weight: 1, arbitrary: fc.uuid() },
         { weight: 1, arbitrary: fc.constantFrom<Json>('', 'no-uuid') },
       );
@@ -171,11 +176,13 @@ function valueFor(
 const SPAN = fc.tuple(
   fc.oneof(
     { weight: 8, arbitrary: fc.integer({ min: 1, max: 40 }) },
-    { weight: 1, arbitrary: fc.constantFrom(300, 2_000) },
+    { weight: 4, arbitrary: fc.constantFrom(1, 2, 12, 23, 24) },
+    { weight: 1, arbitrary: fc.constantFrom(300, 2_000, Number.MAX_SAFE_INTEGER) },
   ),
   fc.constantFrom('HOUR', 'DAY', 'WEEK', 'MONTH', 'YEAR'),
 );
 const IN_MAX = 4;
+const EVERY_RELATION = [...new Set(Object.values(DATA_TYPES).flatMap((dataType) => dataType.relations))];
 
 function valuesFor(
   studio: Studio,
@@ -184,7 +191,10 @@ function valuesFor(
   pool: readonly Json[],
 ): fc.Arbitrary<readonly Json[]> {
   if (/^(not_)?in_(last|next)$/.test(relation)) return SPAN;
-  if (relation.startsWith('in_calendar_')) return fc.integer({ min: -40, max: 12 }).map((offset) => [offset]);
+  if (relation.startsWith('in_calendar_'))
+    return fc
+      .oneof(fc.integer({ min: -2, max: 2 }), fc.integer({ min: -40, max: 12 }))
+      .map((offset) => [offset]);
   const dataType = DATA_TYPES[place.field.dataType];
   const one = valueFor(studio, place, dataType, relation, pool);
   if (relation === 'between' || relation === 'not_between') return fc.tuple(one, one);
@@ -200,7 +210,10 @@ function leaf(studio: Studio, type: string, row: EntityRow | undefined): fc.Arbi
     const own = row === undefined ? [] : valuesAt(studio, row, place.path);
     return fc
       .tuple(
-        fc.constantFrom(...dataType.relations),
+        fc.oneof(
+          { weight: ALLOWED_WEIGHT, arbitrary: fc.constantFrom(...dataType.relations) },
+          { weight: 1, arbitrary: fc.constantFrom(...EVERY_RELATION) },
+        ),
         fc.oneof(
           { weight: own.length > 0 ? TRUE_WEIGHT : 0, arbitrary: fc.constant(own) },
           { weight: OTHER_WEIGHT, arbitrary: fc.constant(null) },
@@ -230,10 +243,14 @@ function group(
           { weight: 4, arbitrary: one },
           { weight: 1, arbitrary: group(studio, type, row, depth - 1) },
         );
-  return fc.record({
-    logical_operator: fc.constantFrom('and', 'or'),
-    conditions: fc.array(part, { maxLength: 3 }),
-  });
+  return fc.record(
+    {
+      logical_operator: fc.constantFrom('and', 'or'),
+      conditions: fc.array(part, { maxLength: 3 }),
+      filter_name: fc.constant('sites let be what they do not know'),
+    },
+    { requiredKeys: ['logical_operator', 'conditions'] },
+  );
 }
 
 /** Names that no entity type has, or that lead nowhere: the site leaves them out. */
@@ -263,6 +280,13 @@ export function randomPath(studio: Studio, type: string): fc.Arbitrary<string> {
   return placeIn(studio, type, (field) => field.dataType !== 'image').map(({ path }) => path);
 }
 
+/** A path that a filter may have, through lists of links too. */
+export function filterPath(studio: Studio, type: string): fc.Arbitrary<string> {
+  return placeIn(studio, type, ({ dataType }) => DATA_TYPES[dataType].relations.length > 0).map(
+    ({ path }) => path,
+  );
+}
+
 /** Types, those with rows more often. */
 export function randomType(studio: Studio): fc.Arbitrary<string> {
   const types = [...studio.schema.types.keys()];
@@ -271,6 +295,15 @@ export function randomType(studio: Studio): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 9, arbitrary: fc.constantFrom(...filled) },
     { weight: 1, arbitrary: fc.constantFrom(...types) },
+  );
+}
+
+/** Whether rows of archived projects are wanted; seldom asked of types without a project. */
+function withArchived(studio: Studio, type: string): fc.Arbitrary<boolean> {
+  const hasProject = studio.schema.types.get(type)?.fields.has('project') === true;
+  return fc.oneof(
+    { weight: hasProject ? 7 : 1, arbitrary: fc.constant(false) },
+    { weight: hasProject ? 1 : 30, arbitrary: fc.constant(true) },
   );
 }
 
@@ -297,7 +330,6 @@ export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
         field_name: fc.oneof({ weight: 20, arbitrary: sortable }, { weight: 1, arbitrary: any }),
         direction: fc.constantFrom('asc', 'desc'),
       });
-      const hasProject = studio.schema.types.get(type)?.fields.has('project') === true;
       const filter = randomFilter(studio, type, rows);
       const listed = listedFilter(studio, type, rows, filter);
       return fc.record(
@@ -323,11 +355,7 @@ export function randomRead(studio: Studio): fc.Arbitrary<Payload> {
           api_return_image_urls: fc.constant(true),
           return_paging_info_without_counts: fc.constant(true),
           return_paging_info: fc.constant(true),
-          include_archived_projects: fc.oneof(
-            { weight: hasProject ? 6 : 0, arbitrary: fc.constant(false) },
-            { weight: hasProject ? 1 : 30, arbitrary: fc.constant(true) },
-            { weight: 1, arbitrary: fc.constant(false) },
-          ),
+          include_archived_projects: withArchived(studio, type),
           pragmas: fc.constant({ unknown: 'keys are ignored' }),
         },
         {
@@ -356,37 +384,44 @@ const SUMMARY_TYPES = [
   'latest',
   'checked',
   'unchecked',
-  'percentage',
-  'status_list',
 ] as const;
+/** The site's own to make. */
+const OTHER_SUMMARY_TYPES = ['percentage', 'status_list', 'status_percentage', 'no_such'] as const;
+const INTEGERS = ['number', 'percent', 'duration', 'timecode'] as const;
 
 /** Data types that a type of summary is for, where it is not for all. */
 const SUMMARY_FITS: Readonly<Record<string, readonly string[]>> = {
-  sum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
-  maximum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
-  minimum: ['number', 'percent', 'duration', 'timecode', 'float', 'currency'],
-  average: ['number', 'percent', 'duration', 'timecode', 'float'],
+  sum: INTEGERS,
+  maximum: [...INTEGERS, 'float', 'currency'],
+  minimum: [...INTEGERS, 'float', 'currency'],
+  average: INTEGERS,
   earliest: ['date', 'date_time'],
   latest: ['date', 'date_time'],
   checked: ['checkbox'],
   unchecked: ['checkbox'],
   percentage: ['checkbox'],
   status_list: ['status_list'],
+  status_percentage: ['status_list'],
 };
+/** What has no value that summaries count here. */
+const UNCOUNTED: ReadonlySet<string> = new Set(['image', 'jsonb', 'serializable', 'tag_list', 'url']);
 const GROUPED = ['text', 'list', 'entity_type', 'number', 'entity'];
 
 /** Summaries, most of which the site makes. */
 export function randomSummarize(studio: Studio): fc.Arbitrary<Payload> {
   return randomType(studio).chain((type) => {
     const summary = fc
-      .constantFrom(...SUMMARY_TYPES)
+      .oneof(
+        { weight: ALLOWED_WEIGHT, arbitrary: fc.constantFrom<string>(...SUMMARY_TYPES) },
+        { weight: 1, arbitrary: fc.constantFrom<string>(...OTHER_SUMMARY_TYPES, 'sum', 'average') },
+      )
       .chain((kind) =>
         placeIn(
           studio,
           type,
-          ({ dataType }) => SUMMARY_FITS[kind]?.includes(dataType) ?? true,
+          ({ dataType }) => SUMMARY_FITS[kind]?.includes(dataType) ?? !UNCOUNTED.has(dataType),
           SINGLE_LINKS,
-          1,
+          2,
         ).map(({ path }) => ({ field: path, type: kind })),
       );
     const grouping = placeIn(
@@ -394,7 +429,7 @@ export function randomSummarize(studio: Studio): fc.Arbitrary<Payload> {
       type,
       ({ dataType }) => GROUPED.includes(dataType),
       SINGLE_LINKS,
-      1,
+      2,
     ).chain(({ path }) =>
       fc.record(
         {
@@ -417,6 +452,7 @@ export function randomSummarize(studio: Studio): fc.Arbitrary<Payload> {
           { weight: 1, arbitrary: fc.constant({ logical_operator: 'and', conditions: [] }) },
         ),
         grouping: fc.array(grouping, { minLength: 1, maxLength: 3 }),
+        include_archived_projects: withArchived(studio, type),
       },
       { requiredKeys: ['type', 'summaries', 'filters'] },
     );
