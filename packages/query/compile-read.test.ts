@@ -221,6 +221,27 @@ test('what live sites may refuse, or match otherwise, is theirs', () => {
   assert.equal(reasonOf(read(all(leaf('parent.Project.name', 'is', 'x')))), null);
 });
 
+test('of summaries only those are made here that are safe to', () => {
+  const reason = (field: string, type: string): string | null => {
+    const compiled = compileSummarize(
+      { type: 'Shot', filters: all(), summaries: [{ field, type }] },
+      context,
+    );
+    return 'passThrough' in compiled ? compiled.passThrough : null;
+  };
+  for (const type of ['count', 'sum', 'maximum', 'minimum']) assert.equal(reason('sg_cut_in', type), null);
+  for (const type of ['earliest', 'latest']) assert.equal(reason('updated_at', type), null);
+  for (const [field, type] of [
+    ['sg_cut_in', 'record_count'],
+    ['sg_cut_in', 'average'],
+    ['project.Project.archived', 'checked'],
+    ['project.Project.archived', 'unchecked'],
+    ['sg_speed', 'sum'],
+    ['code', 'maximum'],
+  ] as const)
+    assert.equal(reason(field, type), 'summary not answered here', `${type} of ${field}`);
+});
+
 test('compiling changes nothing, and a compiled read can be run at any moment', () => {
   const payload = read(all(leaf('updated_at', 'in_last', 2, 'DAY'), leaf('code', 'is', 'x')));
   const before = structuredClone(payload);

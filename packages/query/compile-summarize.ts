@@ -120,14 +120,13 @@ function locate(scope: Scope, path: string): { readonly source: Source; readonly
 
 const LINK_ALIVE = 'lt.active';
 
-/** SQL of one summary as a value of JSON. */
+/** SQL of one summary as a value of JSON. Only what is safe to compute outside of the site is computed (protocol §5.5). */
 function summarySql(scope: Scope, path: string, kind: unknown): string {
   const { source, located } = locate(scope, path);
   const { dataType } = located.field;
   const unanswered = (): never => {
     throw new NotCompiled('summary not answered here', `${String(kind)} of ${dataType}`);
   };
-  if (kind === 'record_count') return 'count(*)';
   if (kind === 'count') {
     if (located.kind === 'link') {
       return `count(*) filter (where exists (select from understudy.link_target lt where ${LINK_ALIVE}
@@ -141,15 +140,12 @@ function summarySql(scope: Scope, path: string, kind: unknown): string {
   }
   if (located.kind !== 'column' || located.sqlType === 'jsonb' || dataType === 'image') return unanswered();
   const column = `${source.alias}.${located.column}`;
-  const isInteger = INTEGERS.has(dataType);
   switch (kind) {
     case 'count':
       return `count(${column})`;
     case 'sum':
       // What fractions add up to depends on their order.
-      return isInteger ? `coalesce(sum(${column}), 0)` : unanswered();
-    case 'average':
-      return isInteger ? `sum(${column})::double precision / nullif(count(${column}), 0)` : unanswered();
+      return INTEGERS.has(dataType) ? `coalesce(sum(${column}), 0)` : unanswered();
     case 'maximum':
       return NUMBERS.has(dataType) ? `max(${column})` : unanswered();
     case 'minimum':
@@ -162,10 +158,6 @@ function summarySql(scope: Scope, path: string, kind: unknown): string {
         ? `to_char(${extreme}, 'YYYY-MM-DD')`
         : `to_char(${extreme} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`;
     }
-    case 'checked':
-    case 'unchecked':
-      if (dataType !== 'checkbox') return unanswered();
-      return `count(*) filter (where ${kind === 'checked' ? '' : 'not '}${column})`;
     default:
       return unanswered();
   }
