@@ -170,10 +170,14 @@ function timeTest(comparison: Comparison, isDate: boolean): Test {
   }
   const fits = (v: Json): boolean =>
     v === null ||
-    (typeof v === 'string' && (DATE.test(v) || (!isDate && DATE_TIME.test(v))) && !Number.isNaN(moment(v)));
+    (typeof v === 'string' && (DATE.test(v) || (!isDate && DATE_TIME.test(v))) && isInCalendar(v, moment(v)));
   expectClass(comparison, 'String, NilClass', fits);
   return orderedTest(comparison, moment);
 }
+
+/** Whether a moment lies on the day that was written: to JavaScript, 30 February is a day in March. */
+const isInCalendar = (written: string, moment: number): boolean =>
+  !Number.isNaN(moment) && new Date(moment * 1_000).toISOString().startsWith(written.slice(0, 10));
 
 function timeOf(v: Json): string {
   const text = String(v);
