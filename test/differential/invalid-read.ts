@@ -53,7 +53,17 @@ function oddLeaf(studio: Studio, type: string): fc.Arbitrary<unknown> {
     }),
     fc.record({
       path: fc.oneof(
-        fc.constantFrom('', '.', '..', 'no_such', '__proto__', 'constructor', "id'; --"),
+        fc.constantFrom(
+          '',
+          '.',
+          '..',
+          'no_such',
+          '$FROM$Task.entity.content',
+          '$FROM$Shot.project',
+          '__proto__',
+          'constructor',
+          "id'; --",
+        ),
         name.map((field) => `${field}.`),
         name.map((field) => `${field}.Shot`),
         name.map((field) => `${field}.NoSuch.code`),
