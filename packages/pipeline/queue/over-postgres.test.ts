@@ -61,3 +61,19 @@ test('a worker that lost its connections while it began to listen finds what cam
   await network.loseEverythingAt('AS present');
   await isDone('second');
 });
+
+test('a worker that lost the connection it listens over without a word listens over another', async (t) => {
+  const { queue, network, work, isDone } = await rig(t);
+  await queue.add([job('first')]);
+  // It listens when it looks whether there is a job.
+  const lost = network.loseEverythingAt('AS present');
+  work();
+  await lost;
+  let listensAgain = false;
+  void network.loseEverythingAt('LISTEN bullmq_jobs').then(() => {
+    listensAgain = true;
+  });
+  await until('it listens again', async () => listensAgain, { timeoutMs: 60_000 });
+  await queue.add([job('second')]);
+  await isDone('second');
+});

@@ -25,6 +25,7 @@ interface Inside {
     /** Of the first use, which looks whether the tables are there. */
     readyPromise?: Promise<unknown> | undefined;
     waitUntilReady(): Promise<void>;
+    getListenClient(): Promise<GuardedClient>;
   };
 }
 
@@ -40,10 +41,22 @@ function watchedClient(url: string, silence: SilenceOptions | undefined): typeof
   };
 }
 
+/** Asks something over the connection that listens, over which else nothing is ever asked: only so is its loss noticed. */
+async function tryListening(connection: NonNullable<Inside['connection']>): Promise<void> {
+  try {
+    const client = await connection.getListenClient();
+    client.query('select').catch(() => {
+      // The connection tells of its end itself, and is made again.
+    });
+  } catch {
+    // Nor can one be made: the next wait says so.
+  }
+}
+
 /**
- * BullMQ's backend, with four things mended: the connection that listens for jobs cannot end the process while it is
+ * BullMQ's backend, with five things mended: the connection that listens for jobs cannot end the process while it is
  * being made or closed, a worker does not ask without a pause while PostgreSQL refuses to answer, a first use that
- * failed is tried again by the next one, and no worker waits for long without looking. BullMQ remembers a first failure for ever: one
+ * failed is tried again by the next one, no worker waits for long without looking, and the loss of a connection that listens is noticed. BullMQ remembers a first failure for ever: one
  * connection that took too long while a worker began would leave it without work until its process ends. And a worker whose
  * connections broke waits for an hour to be told of the next job, though it has failed to look whether some are there already.
  * @throws Error when BullMQ has changed, so that this must be done in another way.
@@ -68,7 +81,11 @@ const guardedBackend =
       }
     };
     const wait = backend.waitForJob.bind(backend);
-    backend.waitForJob = (seconds) => wait(Math.min(seconds, LOOK_SECONDS));
+    backend.waitForJob = async (seconds) => {
+      const told = await wait(Math.min(seconds, LOOK_SECONDS));
+      if (told === null) await tryListening(connection);
+      return told;
+    };
     const take = backend.moveToActive.bind(backend);
     backend.moveToActive = async (token, worker) => {
       try {
