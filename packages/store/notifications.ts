@@ -7,7 +7,8 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-const CONNECT_TIMEOUT_MS = 5_000;
+/** For each of connecting and beginning to listen. */
+const TIMEOUT_MS = 5_000;
 
 /** Listens on a channel over a connection of its own. @throws while PostgreSQL is away. */
 export async function listen(options: {
@@ -19,7 +20,8 @@ export async function listen(options: {
   const client = new GuardedClient({
     connectionString: options.url,
     application_name: options.applicationName,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: TIMEOUT_MS,
+    query_timeout: TIMEOUT_MS,
     keepAlive: true,
   });
   const ended = new Promise<void>((resolve) => {
@@ -28,6 +30,11 @@ export async function listen(options: {
   });
   client.on('notification', options.onNotice);
   await client.connect();
-  await client.query(`listen ${client.escapeIdentifier(options.channel)}`);
+  try {
+    await client.query(`listen ${client.escapeIdentifier(options.channel)}`);
+  } catch (error) {
+    void client.end();
+    throw error;
+  }
   return { ended, close: () => client.end() };
 }
