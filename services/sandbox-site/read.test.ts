@@ -154,6 +154,7 @@ test('presets keep the latest', async () => {
   await assert.rejects(ask([{ preset_name: 'BAD_FILTER' }]), isBad);
   await assert.rejects(ask([{ preset_name: 'LATEST', latest_by: 'ENTITY_CREATED_AT' }]), isBad);
   await assert.rejects(ask(3), isBad);
+  await assert.rejects(ask(null), isBad);
 });
 
 test('an id, a span of ids or a link leads to the rows without a walk, with the same answer', async () => {

@@ -33,6 +33,8 @@ export const randomMoment: fc.Arbitrary<Date> = fc
     fc.constantFrom(...TURNING_POINTS),
     fc.constantFrom(
       0,
+      0,
+      0,
       1,
       SECOND,
       -1,

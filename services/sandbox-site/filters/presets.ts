@@ -101,7 +101,7 @@ function cutShotVersions(view: SiteView, cutId: Json | undefined): Predicate {
  * @throws SandboxFault 103 for what is no list, and for a preset that the type does not have.
  */
 export function presetPredicates(view: SiteView, type: string, asked: Json | undefined): Predicate[] {
-  if (asked === undefined || asked === null) return [];
+  if (asked === undefined) return [];
   if (!Array.isArray(asked)) {
     throw badRequest(
       `API ${view.method}() invalid array 'additional_filter_presets': ${JSON.stringify(asked)}`,
