@@ -43,16 +43,19 @@ async function bytesOf(reply: UpstreamReply): Promise<Buffer> {
 async function outcomeOf(reply: UpstreamReply, bytes: Buffer): Promise<Outcome> {
   if (reply.statusCode >= SERVER_ERROR) return { kind: 'unknown' };
   if (reply.statusCode >= 300) return { kind: 'refused', code: reply.statusCode };
-  let envelope: { readonly exception?: unknown; readonly error_code?: unknown; readonly results?: Json };
+  let said: Json;
   try {
     const isPlain = reply.headers['content-encoding'] === undefined;
     const plain = isPlain ? bytes : await unzipped(bytes, { maxOutputLength: REPLY_BYTES_MAX });
-    envelope = JSON.parse(plain.toString('utf8')) ?? {};
+    said = JSON.parse(plain.toString('utf8')) as Json;
   } catch {
     return { kind: 'unknown' };
   }
-  if (envelope.exception) return { kind: 'refused', code: envelope.error_code };
-  return { kind: 'done', results: envelope.results ?? null };
+  // What is in no envelope is the result itself, as clients have it (protocol §1.3).
+  if (typeof said !== 'object' || said === null || Array.isArray(said))
+    return { kind: 'done', results: said };
+  const { exception, error_code: code, results = said } = said as Readonly<Record<string, Json>>;
+  return exception ? { kind: 'refused', code } : { kind: 'done', results };
 }
 
 /**
