@@ -22,3 +22,8 @@ test('an event value of an unexpected shape is in doubt', () => {
   assert.equal(DATA_TYPES.number.parseEventValue('7'), undefined);
   assert.equal(DATA_TYPES.date_time.parseEventValue('2024-01-02 03:04:05 UTC'), undefined);
 });
+
+test('an event’s text is in doubt where rows may have it in other letters', () => {
+  for (const text of ['a < b', 'a &lt; b']) assert.equal(DATA_TYPES.text.parseEventValue(text), undefined);
+  assert.equal(DATA_TYPES.text.parseEventValue('a > b & c'), 'a > b & c');
+});
