@@ -66,6 +66,17 @@ test('what the site makes itself nobody writes', async () => {
   await isRefused('Shot', 'smart_cut_summary_display', 'x', /is read only/);
 });
 
+test('text is trimmed, empty text is none, and its < comes back in words that clients know', async () => {
+  for (const [value, read] of [
+    [' a ', 'a'],
+    ['', null],
+    [' \n', null],
+    ['a < b & c > d', 'a &lt; b & c > d'],
+    ['a &lt; b', 'a &lt; b'],
+  ] as const)
+    assert.equal(await written('Shot', 'description', value), read);
+});
+
 test('a file is never bare text', async () => {
   await isRefused('Version', 'sg_uploaded_movie', 'http://x/y.mov', /Value is not legal/);
   const link = await written('Version', 'sg_uploaded_movie', { url: 'http://x/y.mov', name: 'y' });

@@ -20,6 +20,9 @@ const COLORS: ReadonlyMap<string, string> = new Map([
   ['Black', '0,0,0'],
 ]);
 
+/** Text as the site keeps and gives it: clients put the `<` back (protocol §1.5). */
+const sanitized = (text: string): string => text.replaceAll('<', '&lt;');
+
 /** A day of the calendar, which has no year 0. */
 function isDay(text: string): boolean {
   const isWritten = /^\d{4}-\d{2}-\d{2}$/.test(text) && !text.startsWith('0000');
@@ -106,8 +109,11 @@ export function acceptValue(data: SiteData, type: string, field: SandboxField, v
     case 'url':
     case 'tag_list':
       return value;
-    default:
+    default: {
       if (typeof value !== 'string') return refuse('Value is not legal.');
-      return value.trim() === '' ? null : value.trim();
+      const text = value.trim();
+      if (text === '') return null;
+      return field.dataType === 'text' ? sanitized(text) : text;
+    }
   }
 }

@@ -38,7 +38,7 @@ const SHOWS = ['Aurora', 'Basilisk', 'Cinder', 'Driftwood', 'Ember', 'Fathom', '
 const STEPS = ['Layout', 'Animation', 'FX', 'Lighting', 'Comp', 'Model', 'Rig', 'Surface'];
 const STATUSES = ['wtg', 'rdy', 'ip', 'rev', 'fin', 'hld', 'omt'];
 const ASSET_TYPES = ['Character', 'Prop', 'Environment', 'Vehicle', 'FX'];
-const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 'a < b', 'fumée', 'plate'];
+const WORDS = ['hero', 'rain', 'window', 'crowd', 'dusk', 'bridge', '100%_wet', 'a &lt; b', 'fumée', 'plate'];
 
 /** Rule sets of the first people; the others are artists. */
 const PEOPLES_RULES = ['admin', 'artist', 'manager', 'vendor', 'client'];
