@@ -1,3 +1,4 @@
+import { isKeptText } from '@understudy/domain/kept-text';
 import { NotCompiled } from './pass-through.ts';
 
 /** Stands among a statement's parameters for the moment at which it is run. */
@@ -6,14 +7,6 @@ export const NOW = Symbol('now');
 /** PostgreSQL takes at most 65,535 parameters. */
 const PARAMETERS_MAX = 20_000;
 
-/**
- * Text that PostgreSQL and the wire cannot carry as it is: NUL, and halves of surrogate pairs. Nothing stored equals it,
- * but what the site makes of it is not known.
- */
-function isSendable(text: string): boolean {
-  return !text.includes('\0') && text.isWellFormed();
-}
-
 /** Collects a statement's parameters: values never become part of its text. */
 export class Parameters {
   readonly values: unknown[] = [];
@@ -21,7 +14,8 @@ export class Parameters {
   /** Adds a value. @returns its place with a cast, such as `$3::bigint`. @throws NotCompiled for what cannot be sent. */
   add(value: unknown, cast: string): string {
     const texts = Array.isArray(value) ? value : [value];
-    if (texts.some((text) => typeof text === 'string' && !isSendable(text)))
+    // Nothing stored equals it, but what the site makes of it is not known.
+    if (texts.some((text) => typeof text === 'string' && !isKeptText(text)))
       throw new NotCompiled('value in doubt', 'text that is not Unicode, or has NUL in it');
     if (this.values.length >= PARAMETERS_MAX) throw new NotCompiled('filter too large');
     this.values.push(value);

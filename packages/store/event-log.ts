@@ -1,4 +1,6 @@
+import type { Json } from '@understudy/domain/entity';
 import type { EventLogEntry } from '@understudy/domain/event';
+import { keptJson } from '@understudy/domain/kept-text';
 import type { Queryable } from './database.ts';
 import { arrayParameter } from './merge/array-parameter.ts';
 
@@ -17,14 +19,16 @@ export interface StoredEvent {
  */
 export async function storeEvents(tx: Queryable, events: readonly StoredEvent[]): Promise<number> {
   if (events.length === 0) return 0;
-  const records = events.map(({ entry, tick, late }) => ({
-    id: entry.id,
-    tick,
-    late,
-    created_at: entry.created_at,
-    event_type: entry.event_type,
-    entry,
-  }));
+  const records = events.map(({ entry, tick, late }) =>
+    keptJson({
+      id: entry.id,
+      tick,
+      late,
+      created_at: entry.created_at,
+      event_type: entry.event_type,
+      entry: entry as unknown as Json,
+    }),
+  );
   const { rowCount } = await tx.query({
     name: 'store-events',
     text: `insert into understudy.event_log (id, tick, late, created_at, event_type, entry)

@@ -9,6 +9,7 @@ import { payloadType } from './envelope.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { runRead } from './read.ts';
 import { queryContext, type ReplicaState } from './replica-state.ts';
+import { whyUnkept } from './unkept-json.ts';
 
 const EVENT_LOG_ENTRY = 'EventLogEntry';
 
@@ -55,9 +56,9 @@ export function answerEventRead(
       const reply = await runRead(parts.statements, read);
       const held = await heldFrom(replica.db.pool);
       const reachesAll = held !== null && fromId !== null && fromId >= held;
-      return reachesAll || (newestFirst && reply.hasNextPage && read.countSql === null)
-        ? new OwnBytes(reply.body)
-        : passingThrough('event not held');
+      const holdsAll = reachesAll || (newestFirst && reply.hasNextPage && read.countSql === null);
+      if (!holdsAll) return passingThrough('event not held');
+      return whyUnkept(reply.body) ?? new OwnBytes(reply.body);
     };
   });
 }

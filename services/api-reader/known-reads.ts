@@ -8,7 +8,7 @@ import { parseEnvelope, payloadType } from './envelope.ts';
 import { isEventRead } from './event-reads.ts';
 import type { CallSummary } from './exchange.ts';
 import { freshState, type LocalParts } from './local-answer.ts';
-import { answerCompiled, hasImages } from './read.ts';
+import { answerCompiled, isLookedAt } from './read.ts';
 import { queryContext } from './replica-state.ts';
 import { createShapeOf, type RequestShape, withNumbers } from './request-shape.ts';
 
@@ -143,7 +143,7 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
       if (!isWorthLearning(shape)) return;
       const context = queryContext(state);
       const credential = auth === null ? null : parts.credentials.keyOf(auth);
-      if (credential === null || hasImages(payload, type, context.schema)) return;
+      if (credential === null || isLookedAt(payload, type, context.schema)) return;
       const template = templateOf(
         shape.numbers,
         (numbers) => parseEnvelope(withNumbers(call.body, shape, numbers)).payload,

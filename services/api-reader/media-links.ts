@@ -1,6 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import type { Json } from '@understudy/domain/entity';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { fieldAt } from './field-at.ts';
 
 /** A picture that a link leads to: the value of a field of an entity, as it was when the link was made. */
 export interface MediaRef {
@@ -94,10 +95,7 @@ export function imageFields(
   const found = new Set<string>();
   for (const path of fields) {
     if (typeof path !== 'string') continue;
-    // Looked at for every read: most fields are the type's own.
-    const dot = path.lastIndexOf('.');
-    const owner = dot === -1 ? type : path.slice(path.lastIndexOf('.', dot - 1) + 1, dot);
-    const field = schema.types.get(owner)?.fields.get(path.slice(dot + 1));
+    const field = fieldAt(schema, type, path);
     if (field?.dataType === 'image' && !field.absent) found.add(path);
   }
   return [...found];

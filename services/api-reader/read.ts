@@ -4,11 +4,12 @@ import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
 import type { ReadConnections } from '@understudy/store/reads/read-connections';
-import type { Answer, ApiCall, OwnBytes } from './api-call.ts';
+import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
 import type { Made } from './kept-answers.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { imageFields, withLinks } from './media-links.ts';
 import { queryContext } from './replica-state.ts';
+import { asksForJson, whyUnkept } from './unkept-json.ts';
 
 /**
  * Answers a `read` (protocol §3).
@@ -22,6 +23,11 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     if ('passThrough' in read) return read;
     const images = imagesOf(payload, read.type, context.schema);
     if (images.fields.length === 0) {
+      if (asksForJson(context.schema, read.type, fieldsOf(payload)))
+        return async () => {
+          const { body } = await runRead(parts.statements, read);
+          return whyUnkept(body) ?? new OwnBytes(body);
+        };
       const question = (): string => parts.knownReads.questionOf(payload);
       return () => answerCompiled(parts, context.schema, () => read, question);
     }
@@ -29,14 +35,16 @@ export function answerRead(parts: LocalParts, call: ApiCall): Promise<Answer> {
     if (!images.asAddresses) return passingThrough('image numbers');
     const base = parts.publicUrl === '' ? call.origin : parts.publicUrl;
     if (base === null) return passingThrough('image addresses');
-    return async () =>
-      withLinks((await runRead(parts.statements, read)).body.toString(), images.fields, (ref, name) =>
-        parts.mediaLinks.linkTo(ref, name, base),
-      );
+    return async () => {
+      const { body } = await runRead(parts.statements, read);
+      const linked = (): string =>
+        withLinks(body.toString(), images.fields, (ref, name) => parts.mediaLinks.linkTo(ref, name, base));
+      return whyUnkept(body) ?? linked();
+    };
   });
 }
 
-/** @returns the answer of the moment to a read without pictures: kept, where it is asked again and again, or made now. */
+/** @returns the answer of the moment to a read without pictures and JSON: kept, where it is asked again and again, or made now. */
 export function answerCompiled(
   parts: Pick<LocalParts, 'answersOf' | 'statements'>,
   schema: CachedSchema,
@@ -54,9 +62,13 @@ export function answerCompiled(
   });
 }
 
-/** Whether a read asks for pictures, whose addresses are made for each who asks. */
-export function hasImages(payload: unknown, type: string, schema: CachedSchema): boolean {
-  return imagesOf(payload, type, schema).fields.length > 0;
+/** Whether an answer is looked at each time: one with pictures, whose addresses are made for each who asks, or with JSON. */
+export function isLookedAt(payload: unknown, type: string, schema: CachedSchema): boolean {
+  return imagesOf(payload, type, schema).fields.length > 0 || asksForJson(schema, type, fieldsOf(payload));
+}
+
+function fieldsOf(payload: unknown): readonly unknown[] {
+  return (payload as { readonly return_fields?: readonly unknown[] }).return_fields ?? [];
 }
 
 function imagesOf(
@@ -64,11 +76,8 @@ function imagesOf(
   type: string,
   schema: CachedSchema,
 ): { readonly fields: readonly string[]; readonly asAddresses: boolean } {
-  const read = payload as {
-    readonly return_fields?: readonly unknown[];
-    readonly api_return_image_urls?: unknown;
-  };
-  const fields = imageFields(schema, type, read.return_fields ?? []);
+  const read = payload as { readonly api_return_image_urls?: unknown };
+  const fields = imageFields(schema, type, fieldsOf(payload));
   return { fields, asAddresses: read.api_return_image_urls === true };
 }
 

@@ -1,4 +1,5 @@
 import { type EntityLink, isEntityRef, type Json } from '../entity.ts';
+import { keptJson } from '../kept-text.ts';
 import { ValueError } from './data-type.ts';
 
 /** Builders of `parse` functions that several data types share. All accept null unless they say otherwise. */
@@ -57,8 +58,9 @@ export function parseLinks(wire: unknown): Json {
   return wire.map((item) => parseLink(item) ?? fail('a link', item));
 }
 
+/** Any JSON, with marks where PostgreSQL cannot keep it (`kept-text`). */
 export function parseJson(wire: unknown): Json {
-  return (wire ?? null) as Json;
+  return keptJson((wire ?? null) as Json);
 }
 
 /** An event's value is taken as it is where `parse` accepts it; any other shape is in doubt. */

@@ -1,7 +1,9 @@
+import { UNKEPT } from '../kept-text.ts';
 import type { DataType } from './data-type.ts';
 import { certain, parseText } from './parsers.ts';
 
 const eventText = certain(parseText);
+const IN_DOUBT = new RegExp(`<|&lt;|${UNKEPT}`);
 
 /** Empty is null. */
 export const textDataType: DataType = {
@@ -13,5 +15,5 @@ export const textDataType: DataType = {
   parse: parseText,
   // A site gives `<` as `&lt;` in rows (protocol §1.5); how it writes it in events is not known.
   parseEventValue: (value) =>
-    typeof value === 'string' && /<|&lt;/.test(value) ? undefined : eventText(value),
+    typeof value === 'string' && IN_DOUBT.test(value) ? undefined : eventText(value),
 };

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type EntityRow, isEntityRef, type Json } from '@understudy/domain/entity';
+import { keptJson } from '@understudy/domain/kept-text';
 import { withoutSignature } from '@understudy/domain/signed-address';
 
 /** A field that the site and the replica answer differently; undefined: the key is not there. */
@@ -14,7 +15,7 @@ const ADDRESS = /^https?:/;
 
 /**
  * A value as both sides can be compared: the site may add keys to a link (protocol §3.4), promises no order of a list of
- * links, and signs the address of a picture anew each time (§3.5).
+ * links, and signs the address of a picture anew each time (§3.5); the replica marks what it cannot keep of JSON.
  */
 function comparable(value: Json | undefined): Json | undefined {
   if (isEntityRef(value)) {
@@ -26,7 +27,7 @@ function comparable(value: Json | undefined): Json | undefined {
     return links.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
   }
   if (typeof value === 'string' && ADDRESS.test(value)) return withoutSignature(value);
-  return value;
+  return value === undefined ? undefined : keptJson(value);
 }
 
 /** The fields in which one entity differs, by name; empty where the answers are the same. */
