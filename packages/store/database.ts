@@ -22,6 +22,8 @@ export interface Database {
   snapshot<T>(work: (tx: pg.PoolClient) => Promise<T>): Promise<T>;
   /** Whether merges log what they change. */
   readonly logsUpdates: boolean;
+  /** PostgreSQL ends a transaction, or a lock, of which it hears nothing for so long (ms). */
+  readonly abandonedMs: number;
   close(): Promise<void>;
 }
 
@@ -32,6 +34,8 @@ export interface DatabaseOptions {
   readonly applicationName: string;
   /** Whether merges log what they change; they do unless told. */
   readonly logsUpdates?: boolean;
+  /** As `Database` has it; a minute unless told. */
+  readonly abandonedMs?: number;
 }
 
 /** SQLSTATE of a missing table and of a missing schema. */
@@ -45,6 +49,11 @@ export function isUnprepared(error: unknown): boolean {
 const RETRYABLE: ReadonlySet<string> = new Set(['40P01', '40001']);
 const TRANSACTION_RETRIES = 5;
 const CONNECT_TIMEOUT_MS = 5_000;
+/**
+ * A machine that vanishes says no farewell: PostgreSQL would keep what it had locked for as long as its kernel believes in the
+ * connection, hours as a rule. Nothing here pauses in a transaction, but a process may stand still.
+ */
+const ABANDONED_MS = 60_000;
 
 /** How MikroORM is told where the database is; shared with the instance that compares tables. */
 export function ormOptions(options: DatabaseOptions): object {
@@ -91,6 +100,8 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     // An idle connection broke: the pool has dropped it already, and the next query says so if PostgreSQL is away.
   });
   const endWatch = breakSilentConnections(pool, options.url);
+  const abandonedMs = options.abandonedMs ?? ABANDONED_MS;
+  const ends = `set local idle_in_transaction_session_timeout = ${abandonedMs}`;
   const once = async <T>(
     begin: string,
     work: (tx: pg.PoolClient, opened: pg.QueryResult) => Promise<T>,
@@ -125,14 +136,15 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     pool,
     logsUpdates: options.logsUpdates ?? true,
     transaction: (work, opening) =>
-      pRetry(() => once(opening === undefined ? 'begin' : `begin; ${opening}`, work), {
+      pRetry(() => once(`begin; ${ends}${opening === undefined ? '' : `; ${opening}`}`, work), {
         retries: TRANSACTION_RETRIES,
         minTimeout: 20,
         maxTimeout: 500,
         randomize: true,
         shouldRetry: ({ error }) => RETRYABLE.has((error as { code?: string }).code ?? ''),
       }),
-    snapshot: (work) => once('begin isolation level repeatable read, read only', work),
+    abandonedMs,
+    snapshot: (work) => once(`begin isolation level repeatable read, read only; ${ends}`, work),
     close: async () => {
       endWatch();
       await orm.close(true);

@@ -8,7 +8,15 @@ const LOCK_LOOK_MS = 50;
 /** Runs `work` while no other process does: tables are made by one at a time. */
 export async function underMigrationLock<T>(db: Database, work: () => Promise<T>): Promise<T> {
   const client = await db.pool.connect();
+  let hold: NodeJS.Timeout | undefined;
   try {
+    // The lock of a machine that vanished ends: whoever has it says all the time that it is still there.
+    await client.query(`set idle_session_timeout = ${db.abandonedMs}`);
+    hold = setInterval(() => {
+      client.query('select').catch(() => {
+        // The connection is broken: the lock is gone, and the work ends with its next statement or is done under no lock.
+      });
+    }, db.abandonedMs / 4);
     // Asked for again and again: a session that waits within a statement would hold up an index that is built beside
     // the traffic, which waits for every statement that is older.
     for (;;) {
@@ -20,6 +28,7 @@ export async function underMigrationLock<T>(db: Database, work: () => Promise<T>
     }
     return await work();
   } finally {
+    clearInterval(hold);
     // Closing the connection gives the lock back, also when it is broken.
     client.release(true);
   }
