@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
 import { refreshDue } from '@understudy/applier/refresh';
 import type { EntityRef } from '@understudy/domain/entity';
 import { poll } from '@understudy/event-poller/poll';
@@ -156,6 +156,28 @@ describe('following the event log', () => {
     } finally {
       await queues.close();
     }
+  });
+
+  test('how fresh the replica is does not depend on the clock of the machine that polls', async () => {
+    const { pool } = api.replica.db;
+    const watermark = await readWatermark(pool);
+    const epoch = await acquireLease(pool, 'test', 'me', 60_000);
+    assert.ok(watermark !== null && epoch !== null);
+    const options = {
+      batchSize: 100,
+      gapTimeoutMs: 60_000,
+      lease: { name: 'test', holder: 'me', epoch },
+      onSchemaEvents: async () => {},
+    };
+    await pool.query('delete from understudy.open_event');
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 });
+    try {
+      await poll(api.replica, watermark.polledThrough, options);
+    } finally {
+      mock.timers.reset();
+    }
+    const lagMs = (await readWatermark(pool))?.lagMs ?? Number.NaN;
+    assert.ok(lagMs >= 0, `${lagMs} ms`);
   });
 
   test('an event whose job was lost is enqueued again, however busy the site is, but not while many jobs wait', async () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, describe, test } from 'node:test';
+import { after, before, describe, mock, test } from 'node:test';
 import { planDue } from '@understudy/scanner/plan';
 import { scanChunk } from '@understudy/scanner/scan-chunk';
 import { claimChunk, openChunks } from '@understudy/store/scans';
@@ -50,5 +50,29 @@ describe('an interval scan', () => {
     assert.ok((await scan(0)).has(CONNECTION));
     assert.deepEqual(await differences(api.replica, [CONNECTION], 0), []);
     assert.ok(!(await scan(DAY_MS)).has(CONNECTION), 'it was read a moment ago');
+  });
+
+  test('reaches back over the last one that began in the past: a clock may have been wrong for a while', async () => {
+    const { pool } = api.replica.db;
+    await scan(DAY_MS);
+    await pool.query(
+      `update understudy.scan set created_at = now() + interval '1 hour' where id = (select max(id) from understudy.scan)`,
+    );
+    await scan(DAY_MS);
+    const { rows } = await pool.query<{ age: number }>(
+      'select extract(epoch from now() - since)::int as age from understudy.scan order by id desc limit 1',
+    );
+    const age = rows[0]?.age ?? Number.NaN;
+    assert.ok(age >= 2, `${age} seconds`);
+  });
+
+  test('is due by the clock of PostgreSQL', async () => {
+    const how = { chunkSize: 10_000, intervalMs: 600_000, overlapMs: 2_000, wholeIntervalMs: DAY_MS };
+    mock.timers.enable({ apis: ['Date'], now: Date.now() + 3_600_000 });
+    try {
+      assert.deepEqual(await planDue(api.replica, how), []);
+    } finally {
+      mock.timers.reset();
+    }
   });
 });

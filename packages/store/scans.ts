@@ -147,8 +147,9 @@ export async function hasOpenScan(q: Queryable, kind: ScanKind): Promise<boolean
 
 /** When the newest finished scan of a kind began. */
 export async function lastScanAt(q: Queryable, kind: ScanKind): Promise<Date | null> {
-  const { rows } = await q.query<{ at: Date | null }>(
-    'select max(created_at) as at from understudy.scan where kind = $1 and finished_at is not null',
+  const { rows } = await q.query<{ at: Date }>(
+    `select created_at as at from understudy.scan
+     where kind = $1 and finished_at is not null and created_at <= now() order by id desc limit 1`,
     [kind],
   );
   return rows[0]?.at ?? null;
@@ -160,6 +161,7 @@ export async function wholeReadAt(q: Queryable): Promise<ReadonlyMap<string, Dat
     `select c.entity_type, max(s.created_at) as at
      from understudy.scan s join understudy.scan_chunk c on c.scan_id = s.id
      where s.kind in ('full', 'interval') and s.finished_at is not null and s.project_ids is null
+       and s.created_at <= now()
      group by 1`,
   );
   return new Map(rows.map((row) => [row.entity_type, row.at]));

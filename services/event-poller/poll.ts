@@ -8,6 +8,7 @@ import { type StoredEvent, storeEvents } from '@understudy/store/event-log';
 import { expireGaps, fillGaps, type Gap, newGaps } from '@understudy/store/gap-tracker';
 import { assertLease } from '@understudy/store/lease';
 import { createScan } from '@understudy/store/scans';
+import { sharedTime } from '@understudy/store/shared-time';
 import { nextTicks } from '@understudy/store/tick';
 import { advancePolled, openGaps, replaceGaps } from '@understudy/store/watermark';
 import type pg from 'pg';
@@ -52,7 +53,7 @@ const SPAN_MARGIN_MS = 10 * 60_000;
  */
 export async function poll(replica: Replica, polledThrough: number, options: PollOptions): Promise<Polled> {
   const { db, schema } = replica;
-  const askedAt = new Date();
+  const askedAt = await sharedTime(db.pool);
   const known = await openGaps(db.pool);
   // At once: both are asked past the same checkpoint, and a busy site always has gaps.
   const [late, { entries: fresh, siteTime, more }] = await Promise.all([
@@ -61,13 +62,14 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
   ]);
   const ofSchema = [...late, ...fresh].filter(isSchemaEvent).map((entry) => entry.id);
   if (ofSchema.length > 0) await options.onSchemaEvents(ofSchema);
-  const now = Date.now();
+  // Gaps are timed by the site's clock: their time is looked for in what the site says of its entities.
+  const now = siteTime.getTime();
   const filled = fillGaps(
     known,
     late.map((entry) => entry.id),
   );
   const ids = fresh.map((entry) => entry.id);
-  const skipped = newGaps(polledThrough, ids, now).map((gap) => agedGap(gap, fresh, siteTime, now));
+  const skipped = newGaps(polledThrough, ids, now).map((gap) => agedGap(gap, fresh, now));
   const gaps = [...filled, ...skipped];
   // Some ids never come, on a busy site again and again: their times are scanned together, not one by one.
   const { open, expired } = (await isScanDue(db.pool, options.gapTimeoutMs))
@@ -128,10 +130,9 @@ async function readAbove(replica: Replica, id: number, limit: number): Promise<F
  * A gap as old as the event after it, by the site's clock: what is missing among old events, after a time of not
  * polling, is not waited for again, and the time that is scanned is the one when it happened.
  */
-function agedGap(gap: Gap, fresh: readonly EventLogEntry[], siteTime: Date, now: number): Gap {
+function agedGap(gap: Gap, fresh: readonly EventLogEntry[], now: number): Gap {
   const next = fresh.find((entry) => entry.id > gap.last);
-  const ageMs = next === undefined ? 0 : siteTime.getTime() - Date.parse(next.created_at);
-  return { ...gap, seenAt: now - Math.max(0, ageMs) };
+  return next === undefined ? gap : { ...gap, seenAt: Math.min(now, Date.parse(next.created_at)) };
 }
 
 /** Whether the last span was scanned long enough ago. */

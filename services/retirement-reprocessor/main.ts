@@ -17,6 +17,7 @@ import {
   openReprocessChunks,
 } from '@understudy/store/reprocess';
 import { lastScanAt } from '@understudy/store/scans';
+import { sharedTime } from '@understudy/store/shared-time';
 import { audit } from './audit.ts';
 import { createReprocessorMetrics } from './metrics.ts';
 
@@ -82,7 +83,7 @@ await runReplicaService('retirement-reprocessor', async (service) => {
     if (intervalMs > 0) {
       // Nothing to compare before the first scan, which is a comparison itself.
       const last = (await lastReprocessAt(pool, 'retirement')) ?? (await lastScanAt(pool, 'full'));
-      if (last !== null && Date.now() - last.getTime() > intervalMs) {
+      if (last !== null && (await sharedTime(pool)).getTime() - last.getTime() > intervalMs) {
         await onReplica(replicas.current, (replica) =>
           planRetirementReprocess(replica, {
             types: [...replica.schema.types.keys()],

@@ -3,6 +3,7 @@ import { planFieldScan, planFullScan, planTimeScan } from '@understudy/pipeline/
 import type { Replica } from '@understudy/pipeline/replica';
 import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
 import { hasOpenScan, lastScanAt, type ScanKind, wholeReadAt } from '@understudy/store/scans';
+import { sharedTime } from '@understudy/store/shared-time';
 import { readWatermark } from '@understudy/store/watermark';
 
 const REASON = 'what had not been scanned';
@@ -32,9 +33,10 @@ export async function planDue(replica: Replica, options: PlanOptions): Promise<r
     return [...(types.length > 0 ? ['full' as const] : []), ...(fields.size > 0 ? ['fields' as const] : [])];
   if ((await hasOpenScan(pool, 'full')) || (await hasOpenScan(pool, 'interval'))) return [];
   const last = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
-  if (last !== null && Date.now() - last.getTime() < options.intervalMs) return [];
-  const since = new Date((last ?? new Date(Date.now() - options.intervalMs)).getTime() - options.overlapMs);
-  const due = await dueTypes(replica, options.wholeIntervalMs);
+  const now = (await sharedTime(pool)).getTime();
+  if (last !== null && now - last.getTime() < options.intervalMs) return [];
+  const since = new Date((last?.getTime() ?? now - options.intervalMs) - options.overlapMs);
+  const due = await dueTypes(replica, options.wholeIntervalMs, now);
   if (due.length === 0) return [];
   await planTimeScan(replica, { kind: 'interval', types: due, since, reason: 'interval' });
   return ['interval'];
@@ -44,11 +46,11 @@ export async function planDue(replica: Replica, options: PlanOptions): Promise<r
  * Types for an interval scan. Of those that say when a row was changed, only what was changed is read; connection types
  * and the like do not say it, and may have millions of rows.
  */
-async function dueTypes(replica: Replica, wholeIntervalMs: number): Promise<readonly string[]> {
+async function dueTypes(replica: Replica, wholeIntervalMs: number, now: number): Promise<readonly string[]> {
   const readAt = await wholeReadAt(replica.db.pool);
   return [...replica.schema.types].flatMap(([type, { fields }]) => {
     const at = readAt.get(type)?.getTime() ?? Number.NEGATIVE_INFINITY;
-    return fields.has('updated_at') || Date.now() - at >= wholeIntervalMs ? [type] : [];
+    return fields.has('updated_at') || now - at >= wholeIntervalMs ? [type] : [];
   });
 }
 
