@@ -141,6 +141,31 @@ test('PostgreSQL is behind: another reader knows of the unmerged write', async (
   await until('the replica answers', async () => sourceOf(await seen(['code'], 1)) === 'replica');
 });
 
+test('PostgreSQL takes no writes, as after a failover: no reader could be told of one, so that none answers from it', async () => {
+  const { pool } = api.replica.db;
+  const tx = await pool.connect();
+  try {
+    const { rows } = await tx.query<{ name: string }>('select current_database() as name');
+    const setting = (change: string): Promise<unknown> =>
+      tx.query(`alter database "${rows[0]?.name}" ${change}`);
+    await setting('set default_transaction_read_only = on');
+    await tx.query(
+      `select pg_terminate_backend(pid) from pg_stat_activity
+       where datname = current_database() and pid <> pg_backend_pid()`,
+    );
+    await until('reads pass through', async () => /^site;/.test(sourceOf(await seen(['code'], 4))));
+    assert.equal((await call(api.readerUrl, 'update', describe(4, 'read-only'))).json.exception, undefined);
+    const shown = await seen(['description'], 4);
+    assert.match(sourceOf(shown), /^site;/);
+    assert.equal(entitiesOf(shown)[0]?.['description'], 'read-only');
+    await setting('reset default_transaction_read_only');
+  } finally {
+    tx.release();
+  }
+  await until('the replica answers', async () => sourceOf(await seen(['description'], 4)) === 'replica');
+  assert.equal(entitiesOf(await seen(['description'], 4))[0]?.['description'], 'read-only');
+});
+
 test('what a schedule, a follow or an unknown method may have changed is fetched before their reply', async () => {
   const tasks = readOf(
     'Task',

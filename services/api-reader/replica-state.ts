@@ -6,6 +6,7 @@ import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { type ReadFrequencies, readColumnFrequencies } from '@understudy/store/column-frequencies';
 import { type Database, isUnprepared } from '@understudy/store/database';
 import { readVersion } from '@understudy/store/generations';
+import { refuseReadOnly } from '@understudy/store/read-only';
 import { hasUnmergedWrites } from '@understudy/store/refresh-requests';
 import { readWatermark, type Watermark } from '@understudy/store/watermark';
 
@@ -99,6 +100,7 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
       lookAtServable(),
       lookAtFrequencies(),
       hasUnmergedWrites(db.pool),
+      refuseReadOnly(db.pool),
     ]);
     const [watermark, servable, { frequencies, frequenciesAt }, unmerged] = await Promise.race([
       looks,

@@ -182,3 +182,23 @@ test('without PostgreSQL everybody is told', async () => {
   );
   await nowhere.close();
 });
+
+test('reads from no server that takes no writes: what a standby shows may be of a moment ago', async () => {
+  const pool = new pg.Pool({ connectionString: database.url, max: 1 });
+  const name = new URL(database.url).pathname.slice(1);
+  const fresh = openReadConnections({
+    url: database.url,
+    size: 1,
+    applicationName: 'read-only-test',
+    timeoutMs: 1_000,
+  });
+  try {
+    await pool.query(`alter database "${name}" set default_transaction_read_only = on`);
+    await assert.rejects(fresh.texts(series, [1, 1]), { name: 'ReadOnlyServer' });
+    await pool.query(`alter database "${name}" reset default_transaction_read_only`);
+    assert.deepEqual(await fresh.texts(series, [1, 1]), ['1']);
+  } finally {
+    await fresh.close();
+    await pool.end();
+  }
+});

@@ -1,6 +1,8 @@
+import type { EventEmitter } from 'node:events';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import pg from 'pg';
+import { ReadOnlyServer } from '../read-only.ts';
 import { ReplyParser } from './reply-parser.ts';
 import { RowBytes } from './row-bytes.ts';
 import { StatementBytes, type TextStatement } from './statement-bytes.ts';
@@ -37,6 +39,14 @@ interface OnItsWay {
   isParsed: boolean;
   error: unknown;
 }
+
+/** What PostgreSQL tells of itself, of its own accord, while a connection is opened. */
+interface ServerSettings {
+  readonly parameterStatus: [{ readonly parameterName: string; readonly parameterValue: string }];
+}
+
+/** Settings of a server that takes no writes. */
+const READ_ONLY: ReadonlySet<string> = new Set(['in_hot_standby', 'default_transaction_read_only']);
 
 /** As much as Node reads at once. */
 const READ_BYTES = 65_536;
@@ -84,6 +94,7 @@ export class ReadLane {
   #stream: Duplex | null = null;
   #lastWords: unknown = null;
   #isLost = false;
+  #readOnly = false;
 
   /** @param learn to be told how long after the answer before it, or after it was sent, a statement was answered. */
   constructor(options: LaneOptions, events: LaneEvents, learn: (name: string, tookMs: number) => void) {
@@ -101,6 +112,10 @@ export class ReadLane {
       stream: () => this.#socket,
     });
     this.#client.on('error', (error) => this.#lose(error));
+    const { connection } = this.#client as unknown as { readonly connection: EventEmitter<ServerSettings> };
+    connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
+      if (READ_ONLY.has(parameterName)) this.#readOnly = parameterValue === 'on' || this.#readOnly;
+    });
     this.#client.on('end', () => this.#lose(new Error('the connection to PostgreSQL ended')));
     this.#client.connect().then(
       () => this.#begin(),
@@ -151,6 +166,11 @@ export class ReadLane {
   }
 
   #begin(): void {
+    if (this.#readOnly) {
+      this.#lose(new ReadOnlyServer());
+      void this.close();
+      return;
+    }
     const { stream } = (this.#client as unknown as { readonly connection: { readonly stream: Duplex } })
       .connection;
     const parser = new ReplyParser({
