@@ -1,7 +1,7 @@
 import { openQueueBackend, type QueueBackend } from '@understudy/pipeline/queue-backend';
 import { allKeys, flagName, loadConfig, type Need } from '@understudy/runtime/config/load';
 import type { Config } from '@understudy/runtime/config/sections';
-import { instanceName, VERSION } from '@understudy/runtime/heartbeat';
+import { holderName, VERSION } from '@understudy/runtime/heartbeat';
 import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
 import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared-budget';
 import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
@@ -79,7 +79,7 @@ export function commandLine(program: Command): CommandLine {
         site: () => {
           budget ??= sharedBudget({
             databaseUrl: config.database.url,
-            holder: `${APPLICATION} ${instanceName()}`,
+            holder: `${APPLICATION} ${holderName()}`,
             concurrency: config.site.concurrency,
             ratePerSecond: config.site.ratePerSecond,
             spare: 0,

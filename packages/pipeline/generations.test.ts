@@ -31,8 +31,8 @@ import { readServable } from './servable-schema.ts';
 const SITE_URL = 'http://site.example';
 /** Nobody is asked in these tests. */
 const NO_SITE = {} as SiteClient;
-/** Each takes a second or so: columns are made for it. GENERATION_RUNS sets another number. */
-const RUNS = Number(process.env['GENERATION_RUNS'] ?? 8);
+/** Each takes a second or so: columns are made for it. TEST_GENERATION_RUNS sets another number. */
+const RUNS = Number(process.env['TEST_GENERATION_RUNS'] ?? 8);
 const FIELDS = ['a', 'b', 'c'];
 const DATA_TYPES = ['text', 'number', 'checkbox'];
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { isUnprepared, type Queryable } from '@understudy/store/database';
 import { forgetService, heartbeat } from '@understudy/store/service-registry';
@@ -10,6 +11,14 @@ export const VERSION = '0.1.0';
 /** This process's name among its like. */
 export function instanceName(): string {
   return `${hostname()}:${process.pid}`;
+}
+
+/**
+ * A name to hold leases and budgets by, another one each time. Containers on one machine's network may share its name,
+ * and each of them is process 1: by `instanceName` two of them would hold one lease.
+ */
+export function holderName(): string {
+  return `${instanceName()} ${randomBytes(4).toString('hex')}`;
 }
 
 /** Tells the others every two seconds that this process lives, until the signal is aborted; then that it ended. */

@@ -2,7 +2,7 @@ import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared
 import { isUnprepared } from '@understudy/store/database';
 import type { Logger } from 'pino';
 import type { Config } from './config/sections.ts';
-import { instanceName } from './heartbeat.ts';
+import { holderName } from './heartbeat.ts';
 
 /** A service asks seldom and wants its answer soon. */
 const SPARE = 1;
@@ -19,7 +19,7 @@ export function siteBudget(
 ): SharedBudget {
   return sharedBudget({
     databaseUrl: config.database.url,
-    holder: `${service} ${instanceName()}`,
+    holder: `${service} ${holderName()}`,
     concurrency: config.site.concurrency,
     ratePerSecond: config.site.ratePerSecond,
     spare,

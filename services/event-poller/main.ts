@@ -2,7 +2,7 @@ import { addField } from '@understudy/pipeline/add-field';
 import { enqueueEvents } from '@understudy/pipeline/enqueue';
 import { onReplica } from '@understudy/pipeline/replica';
 import { done, nothing } from '@understudy/runtime/control/target';
-import { instanceName } from '@understudy/runtime/heartbeat';
+import { holderName } from '@understudy/runtime/heartbeat';
 import { loop, pause } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, LeaseLost, releaseLease } from '@understudy/store/lease';
@@ -29,7 +29,7 @@ await runReplicaService('event-poller', async (service) => {
   const { db, databaseOptions, replicas, queues, registry, config, log, signal, work, onPoll, onAddField } =
     service;
   const { poller } = config;
-  const holder = instanceName();
+  const holder = holderName();
   const { pool } = db;
   const schemaWatch = createSchemaWatch(service);
   const events = queues.queue('events');

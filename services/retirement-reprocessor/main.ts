@@ -3,7 +3,7 @@ import { enqueueRefreshes, enqueueReprocessChunks } from '@understudy/pipeline/e
 import { onReplica } from '@understudy/pipeline/replica';
 import { planRetirementReprocess } from '@understudy/pipeline/reprocess/plan-reprocess';
 import { processReprocessChunk } from '@understudy/pipeline/reprocess/process-chunk';
-import { instanceName } from '@understudy/runtime/heartbeat';
+import { holderName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { forgetAudits } from '@understudy/store/audits';
@@ -33,7 +33,7 @@ await runReplicaService('retirement-reprocessor', async (service) => {
   const { db, replicas, queues, workOn, registry, config, log, signal, work } = service;
   const { pool } = db;
   const queue = queues.queue('reprocess');
-  const holder = instanceName();
+  const holder = holderName();
   const metrics = createReprocessorMetrics(registry);
   let leads = false;
   let keptAt = Number.NEGATIVE_INFINITY;

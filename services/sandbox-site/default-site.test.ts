@@ -9,9 +9,9 @@ import { parseSandboxJson } from './sandbox-schema.ts';
 import { startTestSite } from './test-site.ts';
 import { playOne } from './traffic/play.ts';
 
-/** The schema_read of a real default site, where one lies beside the checkout; SITE_SCHEMA_FILE names another place. */
+/** The schema_read of a real default site, where one lies beside the checkout; TEST_SITE_SCHEMA names another place. */
 const beside = fileURLToPath(new URL('../../../shared/data/site-schema.json', import.meta.url));
-const path = process.env['SITE_SCHEMA_FILE'] ?? beside;
+const path = process.env['TEST_SITE_SCHEMA'] ?? beside;
 
 test('the schema of a real site is loaded, seeded and served', { skip: !existsSync(path) }, async () => {
   const original = JSON.parse(await readFile(path, 'utf8')) as Record<

@@ -1,7 +1,7 @@
 import { parseScanJob } from '@understudy/pipeline/contracts';
 import { enqueueChunks } from '@understudy/pipeline/enqueue';
 import { onReplica } from '@understudy/pipeline/replica';
-import { instanceName } from '@understudy/runtime/heartbeat';
+import { holderName } from '@understudy/runtime/heartbeat';
 import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, releaseLease } from '@understudy/store/lease';
@@ -22,7 +22,7 @@ await runReplicaService('scanner', async (service) => {
   const { db, replicas, queues, workOn, registry, config, log, signal, work } = service;
   const { pool } = db;
   const queue = queues.queue('scan');
-  const holder = instanceName();
+  const holder = holderName();
   const metrics = createScannerMetrics(registry);
 
   const worker = workOn(
