@@ -10,6 +10,7 @@ import { atEpoch, SchemaMoved } from '@understudy/store/schema-epoch';
 import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { followedSchema, readSnapshot, type SchemaSnapshot } from './followed-schema.ts';
 import { firstGeneration } from './move-generation.ts';
+import { refuseOtherSite } from './other-site.ts';
 import { readSiteSchema } from './site-schema.ts';
 
 /** What everybody who fills the replica works with: what is followed at one epoch. */
@@ -58,13 +59,19 @@ function replicaFrom(db: Database, site: SiteClient, snapshot: SchemaSnapshot): 
     siteUrl,
     schema: followedSchema(snapshot),
     epoch,
-    renew: () => readReplica(db, site),
+    renew: () => readReplica(db, site, siteUrl),
   };
 }
 
-/** The replica as it is followed now. */
-export async function readReplica(db: Database, site: SiteClient): Promise<Replica> {
-  return replicaFrom(db, site, await db.snapshot(readSnapshot));
+/**
+ * The replica as it is followed now.
+ * @param siteUrl of the site that is asked; default: whichever it is a replica of.
+ * @throws OtherSite
+ */
+export async function readReplica(db: Database, site: SiteClient, siteUrl?: string): Promise<Replica> {
+  const snapshot = await db.snapshot(readSnapshot);
+  if (siteUrl !== undefined) refuseOtherSite(siteUrl, snapshot.state?.siteUrl ?? null);
+  return replicaFrom(db, site, snapshot);
 }
 
 /**

@@ -9,6 +9,8 @@ import { readSnapshot, type SchemaSnapshot } from './followed-schema.ts';
 /** What a reader may answer from the replica, as it was at one version. */
 export interface Servable {
   readonly version: number;
+  /** The site that it is a replica of; null before it was first prepared. */
+  readonly siteUrl: string | null;
   /** Null before there is one. */
   readonly generation: number | null;
   /** The fields that may be served now: what is not in it passes through. */
@@ -51,6 +53,7 @@ export async function readServable(db: Database, pinned: number): Promise<Servab
     [...some.types.values()].reduce((sum, type) => sum + 1 + type.fields.size, 0);
   return {
     version: snapshot.state?.version ?? 0,
+    siteUrl: snapshot.state?.siteUrl ?? null,
     generation: generation?.id ?? null,
     schema,
     typesWanted: wanted.types.size,

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database } from './database.ts';
+import type { Database, Queryable } from './database.ts';
 
 /** Any number that nobody else uses for an advisory lock in this database. */
 const MIGRATE_LOCK = 4_930_117;
@@ -34,8 +34,24 @@ export async function underMigrationLock<T>(db: Database, work: () => Promise<T>
   }
 }
 
-/** Brings the control tables up to date. Safe to call from every process at start. */
+/** The first release with all that the SQL of merges and reads uses. */
+const SERVER_VERSION_MIN = 17;
+/** Of `server_version_num`: 170004 is 17.4. */
+const VERSION_UNIT = 10_000;
+
+/** @throws Error for a server that is too old: SQL that it does not know would say less. */
+export async function refuseOldServer(q: Queryable): Promise<void> {
+  const { rows } = await q.query<{ version: string; number: string }>(
+    `select current_setting('server_version') as version, current_setting('server_version_num') as number`,
+  );
+  const [row] = rows;
+  if (row === undefined || Math.floor(Number(row.number) / VERSION_UNIT) < SERVER_VERSION_MIN)
+    throw new Error(`PostgreSQL ${SERVER_VERSION_MIN} or later is needed; this one is ${row?.version}`);
+}
+
+/** Brings the control tables up to date. Safe to call from every process at start. @throws Error for an old server. */
 export async function migrate(db: Database): Promise<void> {
+  await refuseOldServer(db.pool);
   await underMigrationLock(db, async () => {
     await db.pool.query('create schema if not exists understudy');
     await db.orm.migrator.up();

@@ -109,7 +109,7 @@ export async function startReader(
   const upstreamTo = (url: string): Upstream =>
     createUpstream({ url, timeoutMs: config.site.timeoutMs, connections: CONNECTIONS, budget, reach });
   const upstream = upstreamTo(config.site.url);
-  const watch = createReplicaWatch(db, config.reader.generation, log);
+  const watch = createReplicaWatch(db, config.site.url, config.reader.generation, log);
   const { authTtlMs, authGraceMs, localRuleSets, maxLagMs } = config.reader;
   const credentials = createCredentials({
     ask: askSite({

@@ -1,3 +1,4 @@
+import { refuseOtherSite } from '@understudy/pipeline/other-site';
 import { readServable, type Servable } from '@understudy/pipeline/servable-schema';
 import type { QueryContext } from '@understudy/query/scope';
 import type { Logger } from '@understudy/runtime/logging';
@@ -61,9 +62,9 @@ interface Seen extends ReplicaState {
 
 /**
  * Looks at the watermark and at what may be served again and again, so that no read has to.
- * @param pinned id of the generation to serve; 0: the one that is serving.
+ * @param siteUrl whose replica it is to be. @param pinned id of the generation to serve; 0: the one that is serving.
  */
-export function createReplicaWatch(db: Database, pinned: number, log: Logger): ReplicaWatch {
+export function createReplicaWatch(db: Database, siteUrl: string, pinned: number, log: Logger): ReplicaWatch {
   let seen: Seen | null = null;
   let isLost = true;
 
@@ -71,6 +72,7 @@ export function createReplicaWatch(db: Database, pinned: number, log: Logger): R
     const version = await readVersion(db.pool);
     if (seen?.servable.version === version) return seen.servable;
     const servable = await readServable(db, pinned);
+    refuseOtherSite(siteUrl, servable.siteUrl);
     if (servable.generation !== (seen?.servable.generation ?? null))
       log.info(
         { generation: servable.generation, types: servable.typesWanted },
