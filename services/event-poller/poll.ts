@@ -8,7 +8,7 @@ import { type StoredEvent, storeEvents } from '@understudy/store/event-log';
 import { expireGaps, fillGaps, type Gap, newGaps } from '@understudy/store/gap-tracker';
 import { assertLease } from '@understudy/store/lease';
 import { createScan } from '@understudy/store/scans';
-import { sharedTime } from '@understudy/store/shared-time';
+import { databaseTime } from '@understudy/store/site-schema';
 import { nextTicks } from '@understudy/store/tick';
 import { advancePolled, openGaps, replaceGaps } from '@understudy/store/watermark';
 import type pg from 'pg';
@@ -53,7 +53,7 @@ const SPAN_MARGIN_MS = 10 * 60_000;
  */
 export async function poll(replica: Replica, polledThrough: number, options: PollOptions): Promise<Polled> {
   const { db, schema } = replica;
-  const askedAt = await sharedTime(db.pool);
+  const askedAt = await databaseTime(db.pool);
   const known = await openGaps(db.pool);
   // At once: both are asked past the same checkpoint, and a busy site always has gaps.
   const [late, { entries: fresh, siteTime, more }] = await Promise.all([

@@ -17,7 +17,7 @@ import {
   openReprocessChunks,
 } from '@understudy/store/reprocess';
 import { lastScanAt } from '@understudy/store/scans';
-import { sharedTime } from '@understudy/store/shared-time';
+import { databaseTime } from '@understudy/store/site-schema';
 import { audit } from './audit.ts';
 import { createReprocessorMetrics } from './metrics.ts';
 
@@ -45,13 +45,20 @@ await runReplicaService('retirement-reprocessor', async (service) => {
       if (chunk === null) return;
       try {
         const done = await processReprocessChunk(replicas.current, chunk, {
-          onPage: () => extendReprocessChunk(pool, chunk.id, CHUNK_MS),
+          onPage: async () => {
+            await extendReprocessChunk(pool, chunk.id, CHUNK_MS);
+            signal.throwIfAborted();
+          },
           onTypes: (types) => enqueueRefreshes(queues.queue('refresh'), types),
         });
         metrics.countChunk({ kind: chunk.kind, ...done });
         const level = done.repaired > 0 ? 'info' : 'debug';
         log[level]({ kind: chunk.kind, type: chunk.type, from: chunk.fromId, ...done }, 'reprocessed');
       } catch (error) {
+        if (signal.aborted) {
+          await failReprocessChunk(pool, chunk.id, 'its process was stopped');
+          return;
+        }
         metrics.countFailure(chunk.kind);
         await failReprocessChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
         throw error;
@@ -83,7 +90,7 @@ await runReplicaService('retirement-reprocessor', async (service) => {
     if (intervalMs > 0) {
       // Nothing to compare before the first scan, which is a comparison itself.
       const last = (await lastReprocessAt(pool, 'retirement')) ?? (await lastScanAt(pool, 'full'));
-      if (last !== null && (await sharedTime(pool)).getTime() - last.getTime() > intervalMs) {
+      if (last !== null && (await databaseTime(pool)).getTime() - last.getTime() > intervalMs) {
         await onReplica(replicas.current, (replica) =>
           planRetirementReprocess(replica, {
             types: [...replica.schema.types.keys()],

@@ -36,11 +36,17 @@ await runReplicaService('scanner', async (service) => {
           onPage: async (count) => {
             metrics.countPage(chunk.kind, count);
             await extendChunk(pool, chunk.id, CHUNK_MS);
+            // A chunk may be a whole type, and take hours: whoever stops this process does not wait for its end.
+            signal.throwIfAborted();
           },
         });
         metrics.countChunk(chunk.kind, 'done');
         log.debug({ type: chunk.type, from: chunk.fromId, rows, kind: chunk.kind }, 'scanned');
       } catch (error) {
+        if (signal.aborted) {
+          await failChunk(pool, chunk.id, 'its scanner was stopped');
+          return;
+        }
         metrics.countChunk(chunk.kind, 'failed');
         await failChunk(pool, chunk.id, error instanceof Error ? error.message : String(error));
         throw error;

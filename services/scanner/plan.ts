@@ -3,7 +3,7 @@ import { planFieldScan, planFullScan, planTimeScan } from '@understudy/pipeline/
 import type { Replica } from '@understudy/pipeline/replica';
 import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
 import { hasOpenScan, lastScanAt, type ScanKind, wholeReadAt } from '@understudy/store/scans';
-import { sharedTime } from '@understudy/store/shared-time';
+import { databaseTime } from '@understudy/store/site-schema';
 import { readWatermark } from '@understudy/store/watermark';
 
 const REASON = 'what had not been scanned';
@@ -33,7 +33,7 @@ export async function planDue(replica: Replica, options: PlanOptions): Promise<r
     return [...(types.length > 0 ? ['full' as const] : []), ...(fields.size > 0 ? ['fields' as const] : [])];
   if ((await hasOpenScan(pool, 'full')) || (await hasOpenScan(pool, 'interval'))) return [];
   const last = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
-  const now = (await sharedTime(pool)).getTime();
+  const now = (await databaseTime(pool)).getTime();
   if (last !== null && now - last.getTime() < options.intervalMs) return [];
   const since = new Date((last?.getTime() ?? now - options.intervalMs) - options.overlapMs);
   const due = await dueTypes(replica, options.wholeIntervalMs, now);

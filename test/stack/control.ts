@@ -190,6 +190,27 @@ export function controlTests(stackOf: () => Stack): void {
       });
     });
 
+    test('a scanner that is stopped ends with the page in hand, not with the chunk; another goes on', async () => {
+      const chunk = async (): Promise<
+        { state: string; claimed: boolean; error: string | null } | undefined
+      > => {
+        const { rows } = await database.query(
+          `select state, claimed_until is not null as claimed, error from understudy.scan_chunk
+           where entity_type = 'Version' order by id desc limit 1`,
+        );
+        return rows[0];
+      };
+      await stack.sandbox('/faults', { latencyMs: 400 });
+      const { code } = await stack.understudy('scan', '--full', '--types', 'Version');
+      assert.equal(code, 0);
+      await until('it is under way', async () => (await chunk())?.claimed === true, { timeoutMs: 60_000 });
+      assert.equal(await stack.process('scanner').end('SIGTERM'), 0);
+      await stack.sandbox('/faults', { latencyMs: 0 });
+      assert.deepEqual(await chunk(), { state: 'open', claimed: false, error: 'its scanner was stopped' });
+      stack.process('scanner').start();
+      await until('it is done', async () => (await chunk())?.state === 'done', { timeoutMs: 60_000 });
+    });
+
     test('a message with another signature, or an old one, changes nothing', async () => {
       const kind = messageNamed('pause');
       assert.ok(kind);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Priority } from '@understudy/site-client/budget';
 import { isRefreshPending } from '@understudy/store/refresh-requests';
-import { sharedTime } from '@understudy/store/shared-time';
+import { databaseTime } from '@understudy/store/site-schema';
 import { readWatermark } from '@understudy/store/watermark';
 import type { Replica } from '../replica.ts';
 import {
@@ -59,7 +59,7 @@ export async function recheck(
   for (let round = 0; round < ROUNDS_MAX && open.length > 0; round += 1) {
     options.signal.throwIfAborted();
     if (round > 0) await delay(BETWEEN_ROUNDS_MS, undefined, { signal: options.signal });
-    const askedAt = (await sharedTime(replica.db.pool)).getTime();
+    const askedAt = (await databaseTime(replica.db.pool)).getTime();
     const site = await siteStates(replica.site, type, fields, open, options.priority);
     for (const [id, suspect] of suspects) {
       if (!isDeepStrictEqual(site.get(id), suspect.site)) suspects.delete(id);
