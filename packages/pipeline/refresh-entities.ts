@@ -1,4 +1,4 @@
-import type { EntityRow } from '@understudy/domain/entity';
+import type { EntityRef, EntityRow } from '@understudy/domain/entity';
 import type { Priority } from '@understudy/site-client/budget';
 import { and, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
@@ -13,15 +13,16 @@ import { onReplica, originOf, type Replica } from './replica.ts';
 /**
  * Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed.
  * @param source what the data-update log says of it.
+ * @returns entities that this puts in doubt (`otherSides`); they are asked for as well.
  */
-export async function refreshEntities(
+export function refreshEntities(
   replica: Replica,
   type: string,
   ids: readonly number[],
   priority: Priority,
   source: Source = 'refresh',
-): Promise<void> {
-  await onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source));
+): Promise<readonly EntityRef[]> {
+  return onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source));
 }
 
 async function refreshOnce(
@@ -30,10 +31,10 @@ async function refreshOnce(
   ids: readonly number[],
   priority: Priority,
   source: Source,
-): Promise<void> {
+): Promise<readonly EntityRef[]> {
   const origin = originOf(replica, source);
   const cached = replica.schema.types.get(type);
-  if (cached === undefined || ids.length === 0) return;
+  if (cached === undefined || ids.length === 0) return [];
   const table = entityTable(cached);
   const tick = await nextTick(replica.db.pool);
   const active = await fetchIds(replica, table, ids, 'active', priority);
@@ -43,7 +44,7 @@ async function refreshOnce(
   for (const row of retired?.rows ?? []) found.add(row.id);
   // Retired between the two requests, or revived: neither reply had it, and it is asked for again later.
   const vanished = ids.filter((id) => !found.has(id));
-  await replica.db.transaction(async (tx) => {
+  return replica.db.transaction(async (tx) => {
     const rows = [
       ...active.rows.map((row) => ({ row, active: true })),
       ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
@@ -53,6 +54,7 @@ async function refreshOnce(
     await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick);
     await requestRefresh(tx, doubtful);
+    return doubtful;
   });
 }
 

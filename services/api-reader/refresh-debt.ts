@@ -43,17 +43,33 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
   /** Left to PostgreSQL, with the tries that are left. */
   const left = new Map<string, { readonly ref: Written; tries: number }>();
 
-  const refresh = async (replica: Replica, refs: readonly Written[]): Promise<void> => {
+  /** @returns what is found to be in doubt by what was fetched. */
+  const refreshOnce = async (replica: Replica, refs: readonly Written[]): Promise<readonly Written[]> => {
     const byType = Map.groupBy(refs, (ref) => ref.type);
-    await Promise.all(
+    const doubtful = await Promise.all(
       [...byType].map(async ([type, ofType]) => {
         const ids = [...new Set(ofType.map((ref) => ref.id))];
         const revived = ofType.filter((ref) => ref.linkers).map((ref) => ref.id);
         if (revived.length > 0) await refreshLinkers(replica, type, [...new Set(revived)], 'client');
+        const found: Written[] = [];
         for (let start = 0; start < ids.length; start += PAGE)
-          await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client', 'write');
+          found.push(
+            ...(await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client', 'write')),
+          );
+        return found;
       }),
     );
+    return doubtful.flat();
+  };
+
+  /** Also what no request names: an entity that was linked from one list is taken out of another one by the site. */
+  const refresh = async (replica: Replica, refs: readonly Written[]): Promise<void> => {
+    const done = new Set<string>();
+    for (let open = refs; open.length > 0; ) {
+      for (const ref of open) done.add(refKey(ref));
+      const doubtful = await refreshOnce(replica, open);
+      open = doubtful.filter((ref) => ref.linkers || !done.has(refKey(ref)));
+    }
   };
 
   /** Leaves entities to PostgreSQL, where every reader sees that they are open and every applier can fetch them. */

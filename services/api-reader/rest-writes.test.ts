@@ -76,4 +76,10 @@ test('the reply names what was made', () => {
     { type: 'Shot', id: 8 },
   ]);
   assert.deepEqual(restSubjects(requests, Buffer.from('<html>')), []);
+  const attributes = { path: { url: 'https://x', type: 'Attachment', id: 4 } };
+  const withFile = Buffer.from(JSON.stringify({ data: { id: 9, type: 'Shot', attributes } }));
+  assert.deepEqual(restSubjects(requests, withFile), [
+    { type: 'Shot', id: 9 },
+    { type: 'Attachment', id: 4 },
+  ]);
 });

@@ -1,6 +1,6 @@
 import { type EntityRef, isEntityRef } from '@understudy/domain/entity';
 import { own } from './envelope.ts';
-import { linksIn, type WriteRequest } from './write-requests.ts';
+import { filesIn, linksIn, type WriteRequest } from './write-requests.ts';
 
 /** Writes of the REST API are passed on as they are (protocol §7.2); this only finds out what they change. */
 
@@ -82,7 +82,7 @@ function batchWrites(body: unknown, types: readonly string[]): readonly WriteReq
   });
 }
 
-/** The rows that a reply holds, those made by the request among them. */
+/** The rows that a reply holds, those made by the request among them, and the files that these link to. */
 export function restSubjects(requests: readonly WriteRequest[], reply: Buffer): readonly EntityRef[] {
   const named = requests.flatMap(({ type, id }) => (id === null ? [] : [{ type, id }]));
   const body = parsed(reply);
@@ -90,6 +90,10 @@ export function restSubjects(requests: readonly WriteRequest[], reply: Buffer): 
   const rows = (Array.isArray(data) ? data : [data]).flatMap((item: unknown) =>
     isObject(item) && isObject(own(item, 'data')) ? [own(item, 'data')] : [item],
   );
-  const made = (rows as readonly unknown[]).filter(isEntityRef).map(({ type, id }) => ({ type, id }));
+  const made = (rows as readonly unknown[]).flatMap((row) =>
+    isEntityRef(row) && isObject(row)
+      ? [{ type: row.type, id: row.id }, ...filesIn(own(row, 'attributes'))]
+      : [],
+  );
   return [...named, ...made];
 }

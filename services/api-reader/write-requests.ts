@@ -68,6 +68,17 @@ export function writeRequests(method: WriteMethod, payload: unknown): readonly (
   );
 }
 
+/** Of these the site makes one for each file that is linked, and says so in the value alone (protocol §3.5). */
+const FILE = 'Attachment';
+
+/** Files that a row of a reply links to: those that the write made are among them. */
+export function filesIn(values: unknown): readonly EntityRef[] {
+  if (!isObject(values)) return [];
+  return Object.values(values)
+    .flatMap(linksIn)
+    .filter(({ type }) => type === FILE);
+}
+
 /**
  * The entities that writes were about, those made by them taken from the results of the reply (protocol §5).
  * @param results undefined where the answer was lost: what was made is then not known.
@@ -91,7 +102,7 @@ export function subjectsOf(
         : isEntityRef(made)
           ? { type: made.type, id: made.id }
           : null;
-    if (ref !== null) subjects.set(refKey(ref), ref);
+    for (const one of [...(ref === null ? [] : [ref]), ...filesIn(made)]) subjects.set(refKey(one), one);
   }
   return [...subjects.values()];
 }

@@ -203,9 +203,9 @@ export function targetsSeen(table: EntityTable, rows: FetchedRows['rows']): read
   const { type } = table;
   for (const { row, active } of rows) {
     const name = row[DISPLAY_NAME];
-    targets.push(
-      typeof name === 'string' ? { type, id: row.id, name, active } : { type, id: row.id, active },
-    );
+    // Null is a name as well: of an entity whose name was cleared.
+    const isTold = typeof name === 'string' || name === null;
+    targets.push(isTold ? { type, id: row.id, name, active } : { type, id: row.id, active });
   }
   return targets;
 }
