@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream';
+import type { Replica } from '@understudy/pipeline/replica';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { siteAway, writeAnswerLost } from './errors.ts';
@@ -167,7 +168,7 @@ function settlingOf(parts: MediaParts, requests: readonly WriteRequest[], reques
 async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const body = bodyOf(request);
   if (parts.settling === null) return write(parts, request, reply, body);
-  const types = [...(parts.settling.replica()?.schema.types.keys() ?? [])];
+  const types = typesConcerned(parts.settling.replica());
   // What changes is found out before it is done: the whole of a small body is had first.
   const content = body === null ? null : withHead(body, REST_HEAD_BYTES);
   const requests = (): ReturnType<typeof restWrites> =>
@@ -193,6 +194,15 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
     await settleRest(parts, request, requests(), isDone ? bytes : null);
   if (REPEAT_STATUSES.has(answer.statusCode)) throw writeAnswerLost();
   return relay(reply, answer, bytes);
+}
+
+/** Names of the types that are kept, and of those that links of theirs lead to. */
+function typesConcerned(replica: Replica | null): readonly string[] {
+  if (replica === null) return [];
+  const names = new Set(replica.schema.types.keys());
+  for (const { fields } of replica.schema.types.values())
+    for (const { validTypes } of fields.values()) for (const type of validTypes) names.add(type);
+  return [...names];
 }
 
 const isSchema = (path: string): boolean => /^\/api\/v[0-9.]+\/schema(\/|\?|$)/.test(path);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EntityRef, refKey } from '@understudy/domain/entity';
 import { refreshEntities, refreshLinkers } from '@understudy/pipeline/refresh-entities';
+import { refreshNames } from '@understudy/pipeline/refresh-names';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
@@ -52,10 +53,12 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
         const revived = ofType.filter((ref) => ref.linkers).map((ref) => ref.id);
         if (revived.length > 0) await refreshLinkers(replica, type, [...new Set(revived)], 'client');
         const found: Written[] = [];
-        for (let start = 0; start < ids.length; start += PAGE)
-          found.push(
-            ...(await refreshEntities(replica, type, ids.slice(start, start + PAGE), 'client', 'write')),
-          );
+        for (let start = 0; start < ids.length; start += PAGE) {
+          const some = ids.slice(start, start + PAGE);
+          if (replica.schema.types.has(type))
+            found.push(...(await refreshEntities(replica, type, some, 'client', 'write')));
+          else await refreshNames(replica, type, some, 'client');
+        }
         return found;
       }),
     );
@@ -141,9 +144,6 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
         await pause(RETRY_MS, signal);
         const current = replica();
         if (current === null) continue;
-        const { types } = current.schema;
-        // What was owed before the schema was known may be of types that are not kept.
-        for (const [key, ref] of open) if (!types.has(ref.type)) open.delete(key);
         try {
           if (open.size > 0) await handOver(current, [...open.values()].slice(0, PAGE));
           if (left.size > 0) await tryLeft(current);

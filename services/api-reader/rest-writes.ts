@@ -1,6 +1,6 @@
 import { type EntityRef, isEntityRef } from '@understudy/domain/entity';
 import { own } from './envelope.ts';
-import { filesIn, linksIn, type WriteRequest } from './write-requests.ts';
+import { filesIn, linksIn, mayBeLinks, type WriteRequest } from './write-requests.ts';
 
 /** Writes of the REST API are passed on as they are (protocol §7.2); this only finds out what they change. */
 
@@ -26,12 +26,12 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function requestOf(kind: WriteRequest['kind'], type: string, id: number | null, data: unknown): WriteRequest {
   const values = isObject(data) ? data : {};
-  const linked = (value: unknown): readonly EntityRef[] =>
-    // A list that is added to or taken from: `{"multi_entity_update_mode": …, "value": […]}`.
-    isObject(value) && Object.hasOwn(value, 'multi_entity_update_mode')
-      ? linksIn(own(value, 'value'))
-      : linksIn(value);
-  return { kind, type, id, fields: Object.keys(values), links: Object.values(values).flatMap(linked) };
+  // A list that is added to or taken from: `{"multi_entity_update_mode": …, "value": […]}`.
+  const given = Object.values(values).map((value) =>
+    isObject(value) && Object.hasOwn(value, 'multi_entity_update_mode') ? own(value, 'value') : value,
+  );
+  const [links, relinks] = [given.flatMap(linksIn), given.some(mayBeLinks)];
+  return { kind, type, id, fields: Object.keys(values), links, relinks };
 }
 
 function parsed(body: Buffer): unknown {

@@ -90,10 +90,6 @@ export function beginSettling(
             changedConnectionRows(replica, requests, subjects).catch(notKnown('connection rows')),
           ]);
     const revived = outcome === 'nothing-to-do' ? [] : revivedBy(requests);
-    const changed = [...subjects, ...revived, ...(await affected), ...made.flat()];
-    await debt.settle(
-      replica,
-      changed.filter((ref) => replica.schema.types.has(ref.type)),
-    );
+    await debt.settle(replica, [...subjects, ...revived, ...(await affected), ...made.flat()]);
   };
 }

@@ -15,6 +15,10 @@ const CASCADES: Readonly<Record<string, readonly (readonly [type: string, field:
 
 /** More entities that go with one are left to the event log, which tells of each. */
 const CASCADE_MAX = 2_000;
+/** More that link to one that is not kept are left to the event log as well. */
+const LINKERS_MAX = 200;
+/** Links that nearly every entity has and that no list mirrors. */
+const NOT_MIRRORED: ReadonlySet<string> = new Set(['project', 'created_by', 'updated_by']);
 
 /**
  * @returns whether a field of the target may mirror a link that an entity of type `writtenType` has to it: writing the
@@ -70,6 +74,39 @@ function linkSelect(rowTable: string, storage: FieldStorage): readonly string[] 
   return [];
 }
 
+/** Entities that link, as the replica has it, to some of a type that it does not keep. */
+async function linkersHeld(
+  database: Queryable,
+  schema: CachedSchema,
+  type: string,
+  ids: readonly number[],
+): Promise<readonly EntityRef[]> {
+  const linking = [...schema.types.values()];
+  const selects: string[] = [];
+  for (const [place, linkingType] of linking.entries()) {
+    const table = entityTable(linkingType);
+    for (const [name, storage] of table.fields) {
+      const { validTypes } = storage.field;
+      if (NOT_MIRRORED.has(name)) continue;
+      if (validTypes.length > 0 && !validTypes.includes(type)) continue;
+      if (storage.kind === 'link')
+        selects.push(
+          `select ${place} as place, id from ${table.sqlName}
+           where ${storage.typeColumn} = $1 and ${storage.idColumn} = any($2::bigint[])`,
+        );
+      if (storage.kind === 'links')
+        selects.push(
+          `select ${place} as place, entity_id as id from ${storage.table}
+           where target_type = $1 and target_id = any($2::bigint[]) and not _removed`,
+        );
+    }
+  }
+  if (selects.length === 0) return [];
+  const text = `${selects.join(' union ')} limit ${LINKERS_MAX}`;
+  const { rows } = await database.query<{ place: number; id: string }>(text, [type, ids]);
+  return rows.map((row) => ({ type: linking[row.place]?.name ?? '', id: Number(row.id) }));
+}
+
 /** Entities that are retired or revived together with these. */
 async function cascaded(
   database: Queryable,
@@ -98,6 +135,7 @@ interface Group {
   readonly type: string;
   readonly ids: Set<number>;
   readonly fields: Set<string>;
+  relinks: boolean;
 }
 
 function grouped(requests: readonly (WriteRequest | null)[]): readonly Group[] {
@@ -106,8 +144,9 @@ function grouped(requests: readonly (WriteRequest | null)[]): readonly Group[] {
     if (request === null || request.id === null) continue;
     const { kind, type } = request;
     const key = `${kind} ${type}`;
-    const group = groups.get(key) ?? { kind, type, ids: new Set(), fields: new Set() };
+    const group = groups.get(key) ?? { kind, type, ids: new Set(), fields: new Set(), relinks: false };
     group.ids.add(request.id);
+    group.relinks ||= request.relinks;
     for (const field of request.fields) group.fields.add(field);
     groups.set(key, group);
   }
@@ -129,7 +168,10 @@ export async function sideEffects(
     if (request === null) continue;
     affected.push(...request.links.filter((ref) => mayMirror(schema, request.type, ref)));
   }
-  for (const { kind, type, ids, fields } of grouped(requests)) {
+  for (const { kind, type, ids, fields, relinks } of grouped(requests)) {
+    // What the fields of one that is not kept led to is not known; what may mirror them is.
+    if (kind === 'update' && relinks && !schema.types.has(type))
+      affected.push(...(await linkersHeld(database, schema, type, [...ids])));
     // What is revived has all its links back; the links of what is retired are hidden with it, but for those that a row
     // of a connection type stands for: they are gone.
     const isOfAll = kind === 'revive' || (kind === 'delete' && isConnectionType(type));

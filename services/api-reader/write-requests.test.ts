@@ -20,6 +20,7 @@ test('a create names its fields and what they link to; its id comes with the ans
         { type: 'Project', id: 1 },
         { type: 'Asset', id: 9 },
       ],
+      relinks: true,
     },
   ]);
   const made = [{ type: 'Shot', id: 77 }];

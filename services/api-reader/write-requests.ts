@@ -14,6 +14,8 @@ export interface WriteRequest {
   readonly fields: readonly string[];
   /** Everything that the values link to. */
   readonly links: readonly EntityRef[];
+  /** Whether a value is a link or a list of links, or may take the place of one. */
+  readonly relinks: boolean;
 }
 
 const KINDS: ReadonlySet<unknown> = new Set(['create', 'update', 'delete', 'revive']);
@@ -26,6 +28,9 @@ export function isWriteMethod(method: string): method is WriteMethod {
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+export const mayBeLinks = (value: unknown): boolean =>
+  value === null || Array.isArray(value) || isEntityRef(value);
 
 /** @returns every entity in a value or a list of values. */
 export function linksIn(value: unknown): readonly EntityRef[] {
@@ -41,11 +46,14 @@ function requestFrom(kind: unknown, payload: unknown): WriteRequest | null {
   const items = own(payload, 'fields');
   const fields: string[] = [];
   const links: EntityRef[] = [];
+  let relinks = false;
   for (const item of Array.isArray(items) ? items : []) {
     const name = isObject(item) ? own(item, 'field_name') : undefined;
     if (typeof name !== 'string') continue;
     fields.push(name);
-    links.push(...linksIn(own(item, 'value')));
+    const value = own(item, 'value');
+    links.push(...linksIn(value));
+    relinks ||= mayBeLinks(value);
   }
   return {
     kind: kind as WriteRequest['kind'],
@@ -53,6 +61,7 @@ function requestFrom(kind: unknown, payload: unknown): WriteRequest | null {
     id: typeof id === 'number' && Number.isSafeInteger(id) ? id : null,
     fields,
     links,
+    relinks,
   };
 }
 

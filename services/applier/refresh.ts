@@ -1,8 +1,8 @@
 import { refreshEntities, refreshLinkers } from '@understudy/pipeline/refresh-entities';
+import { refreshNames } from '@understudy/pipeline/refresh-names';
 import type { Replica } from '@understudy/pipeline/replica';
 import { AuthenticationFault, SiteFault, SiteProtocolError } from '@understudy/site-client/faults';
-import { completeRefresh, dueRefreshes, failRefresh } from '@understudy/store/refresh-requests';
-import { nextTick } from '@understudy/store/tick';
+import { dueRefreshes, failRefresh } from '@understudy/store/refresh-requests';
 import { isDataError } from './park.ts';
 
 interface Due {
@@ -33,7 +33,7 @@ async function refreshSome(replica: Replica, type: string, due: readonly Due[]):
     const revived = due.filter((request) => request.linkers).map((request) => request.id);
     if (revived.length > 0) await refreshLinkers(replica, type, revived, 'refresh');
     if (replica.schema.types.has(type)) await refreshEntities(replica, type, ids, 'refresh');
-    else await completeRefresh(pool, type, ids, await nextTick(pool));
+    else await refreshNames(replica, type, ids, 'refresh');
   } catch (error) {
     if (isOfOne(error) && due.length > 1) {
       const half = Math.ceil(due.length / 2);
