@@ -3,6 +3,7 @@ import type { Caller, Site } from './caller.ts';
 import type { StoredEntity } from './entity-table.ts';
 import type { Actor, EventDraft, EventLog } from './event-log.ts';
 import { wireTime } from './event-log.ts';
+import type { LoggedEvent } from './event-table.ts';
 import type { SiteData } from './site-data.ts';
 
 /**
@@ -18,6 +19,7 @@ export class Changes {
   readonly #silent: boolean;
   readonly #undo: (() => void)[] = [];
   readonly #drafts: { id: number; draft: EventDraft }[] = [];
+  readonly #entries: LoggedEvent[] = [];
 
   constructor(site: Site, caller: Caller) {
     this.data = site.data;
@@ -28,6 +30,7 @@ export class Changes {
 
   commit(): void {
     this.#log.commit(this.actor, this.#drafts);
+    for (const entry of this.#entries) this.#log.show(entry);
   }
 
   rollback(): void {
@@ -77,6 +80,13 @@ export class Changes {
         description: `${action} ${attribute ?? ''} on ${entity.type} ${name}`.replace('  ', ' '),
       },
     });
+    return id;
+  }
+
+  /** Adds an entry to the log that tells of no change. @returns its id. */
+  addLogEntry(event: Omit<LoggedEvent, 'id'>): number {
+    const id = this.#log.allocate();
+    this.#entries.push({ ...event, id });
     return id;
   }
 

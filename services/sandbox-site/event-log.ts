@@ -64,11 +64,9 @@ export class EventLog {
     } else publish();
   }
 
-  /** Adds one entry that no write made. @returns its id. */
-  add(event: Omit<LoggedEvent, 'id'>): number {
-    const id = this.allocate();
-    this.#data.publish({ ...event, id });
-    return id;
+  /** Shows one entry that tells of no change. */
+  show(event: LoggedEvent): void {
+    this.#data.publish(event);
   }
 
   /** Whether a write makes no events this time. */

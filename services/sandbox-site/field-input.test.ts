@@ -92,3 +92,18 @@ test('a file is never bare text', async () => {
     },
   );
 });
+
+test('a value that has to be unique is refused in the words of the call', async () => {
+  const [first, second] = [
+    await site.create('Tag', { name: 'one' }),
+    await site.create('Tag', { name: 'two' }),
+  ];
+  const why = '[Tag]. The value for the Name field is required to be unique. <br>';
+  await assert.rejects(site.create('Tag', { name: 'one' }), {
+    message: `API create() CRUD ERROR #61: Create failed for ${why}`,
+  });
+  await assert.rejects(site.update('Tag', second.id, { name: 'one' }), {
+    message: `API update() CRUD ERROR #51: Update failed for ${why}`,
+  });
+  await site.update('Tag', first.id, { name: 'one' });
+});

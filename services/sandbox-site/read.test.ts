@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Fault, filtersOf, SCRIPT, startTestSite } from './test-site.ts';
+import { type Fault, fieldItems, filtersOf, SCRIPT, startTestSite } from './test-site.ts';
 
 const site = await startTestSite();
 const project = { type: 'Project', id: (await site.create('Project', { name: 'Reads' })).id };
@@ -88,6 +88,20 @@ test('scripts add entries of their own to the log, and nobody changes one', asyn
   assert.equal(event?.id, made.id);
   assert.equal(event?.event_type, 'Pipeline_Farm_Done');
   assert.deepEqual(event?.meta, { frames: 3 });
+  const return_fields = ['created_at', 'user', 'project.Project.name', 'image'];
+  const fields = fieldItems({ event_type: 'Pipeline_Farm_Begun', project });
+  const shown = (await site.call('create', { type: 'EventLogEntry', fields, return_fields })) as object;
+  assert.deepEqual(
+    Object.keys(shown).sort(),
+    ['event_type', 'id', 'project', 'type', ...return_fields].sort(),
+  );
+  const before = await site.lastEventId();
+  const batch = [
+    { request_type: 'create', type: 'EventLogEntry', fields: fieldItems({ event_type: 'Pipeline_Never' }) },
+    { request_type: 'delete', type: 'Shot', id: 999_999 },
+  ];
+  await assert.rejects(site.call('batch', batch), /request with index 1 failed/);
+  assert.equal(await site.lastEventId(), before, 'an entry of a batch that fails is never there');
   await assert.rejects(site.update('EventLogEntry', made.id, { description: 'x' }), /read only/);
   await assert.rejects(
     site.create('EventLogEntry', { event_type: 'X', created_at: '2026-01-01' }),

@@ -121,6 +121,8 @@ const EVENT_LOG_ENTRY: readonly SandboxField[] = [
   field('description', 'text'),
   field('session_uuid', 'uuid'),
   field('cached_display_name', 'text', { readOnly: true }),
+  field('image', 'image', { readOnly: true }),
+  field('filmstrip_image', 'image', { readOnly: true }),
 ];
 
 /** The columns of the site's own schema: not in the schema calls, but links of events lead to them (protocol §6.3). */

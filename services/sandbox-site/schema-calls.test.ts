@@ -126,6 +126,18 @@ test('a default value is set by creates', async () => {
   assert.equal((await site.first('Asset', [['id', 'is', asset.id]], ['sg_mood'])).sg_mood, 'dark');
 });
 
+test('the properties of a field are those of its data type', async () => {
+  const properties = async (type: string, field_name: string): Promise<object> =>
+    (await site.call('schema_field_read', { type, field_name }))[field_name].properties;
+  const usual = ['default_value', 'summary_default'];
+  const text = await properties('Shot', 'code');
+  assert.deepEqual(Object.keys(text), usual);
+  assert.deepEqual(Object.keys(await properties('Shot', 'sg_status_list')), [...usual, 'valid_values']);
+  assert.deepEqual(Object.keys(await properties('Shot', 'project')), [...usual, 'valid_types']);
+  const file = await properties('Version', 'sg_uploaded_movie');
+  assert.deepEqual(Object.keys(file), [...usual, 'open_in_new_window']);
+});
+
 test('schema reads leave the schema of the schema out', async () => {
   const types = await site.call('schema_entity_read');
   assert.deepEqual(types.Shot, {

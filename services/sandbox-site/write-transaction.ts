@@ -6,6 +6,7 @@ import type { Caller, Site } from './caller.ts';
 import { Changes } from './changes.ts';
 import { connectionType, linkOfRow, rowsOfLink } from './connections.ts';
 import type { StoredEntity } from './entity-table.ts';
+import type { LoggedEvent } from './event-table.ts';
 import { acceptValue } from './field-input.ts';
 import { acceptLink } from './media/file-links.ts';
 import { type FileLink, LINK_FIELD } from './media/media-values.ts';
@@ -37,6 +38,11 @@ export class WriteTransaction {
 
   rollback(): void {
     this.#changes.rollback();
+  }
+
+  /** @returns the entry's id. */
+  addLogEntry(event: Omit<LoggedEvent, 'id'>): number {
+    return this.#changes.addLogEntry(event);
   }
 
   /** @param bySite fields that callers may not write, which the site sets. */
@@ -189,7 +195,7 @@ export class WriteTransaction {
   #setValue(entity: StoredEntity, field: SandboxField, value: Json, inCreate: boolean): void {
     const before = entity.stored(field.name);
     if (!inCreate && JSON.stringify(before) === JSON.stringify(value)) return;
-    if (field.unique && value !== null) this.#assertUnique(entity, field, value);
+    if (field.unique && value !== null) this.#assertUnique(entity, field, value, inCreate);
     const wasShown = this.#changes.shown(before);
     this.#changes.store(entity, field.name, value);
     if (inCreate && value === null) return;
@@ -324,11 +330,14 @@ export class WriteTransaction {
     }
   }
 
-  #assertUnique(entity: StoredEntity, field: SandboxField, value: Json): void {
+  #assertUnique(entity: StoredEntity, field: SandboxField, value: Json, inCreate: boolean): void {
+    const failed = inCreate
+      ? 'API create() CRUD ERROR #61: Create failed'
+      : 'API update() CRUD ERROR #51: Update failed';
     for (const other of this.#data.all(entity.type)) {
       if (other === entity || other.retired || other.stored(field.name) !== value) continue;
       throw badData(
-        `API create() CRUD ERROR #61: Create failed for [${entity.type}]. The value for the ${field.name} field is required to be unique. <br>`,
+        `${failed} for [${entity.type}]. The value for the ${field.displayName} field is required to be unique. <br>`,
       );
     }
   }

@@ -4,6 +4,7 @@ import type { Caller, Site } from '../caller.ts';
 import { wireTime } from '../event-log.ts';
 import { rowOf } from '../rows.ts';
 import { badData, badRequest } from '../site-fault.ts';
+import type { WriteTransaction } from '../write-transaction.ts';
 
 /** Fields of an EventLogEntry that a script may give. */
 const WRITABLE: ReadonlySet<string> = new Set([
@@ -17,8 +18,17 @@ const WRITABLE: ReadonlySet<string> = new Set([
   'session_uuid',
 ]);
 
-/** Adds an entry of the caller's own to the event log (protocol §6.1). @returns what gives the reply's row. */
-export function createLogEntry(site: Site, caller: Caller, values: ReadonlyMap<string, Json>): () => Json {
+/**
+ * Adds an entry of the caller's own to the event log (protocol §6.1), once the transaction is committed.
+ * @param asked the fields that the reply shows besides those given. @returns what gives the reply's row.
+ */
+export function createLogEntry(
+  site: Site,
+  caller: Caller,
+  transaction: WriteTransaction,
+  values: ReadonlyMap<string, Json>,
+  asked: readonly string[],
+): () => Json {
   for (const name of values.keys()) {
     if (WRITABLE.has(name)) continue;
     const what = site.data.field('EventLogEntry', name) === undefined ? "doesn't exist" : 'is read only';
@@ -51,10 +61,10 @@ export function createLogEntry(site: Site, caller: Caller, values: ReadonlyMap<s
     description: text('description'),
     sessionUuid: uuidOf(text('session_uuid')) ?? caller.actor.sessionUuid,
   };
-  const id = site.log.add(event);
+  const id = transaction.addLogEntry(event);
   return () => {
     const entry = site.data.events.find(id);
     if (entry === undefined) throw new RangeError(`event ${id} was not published`);
-    return rowOf(caller.view('create'), entry, [...values.keys()]);
+    return rowOf(caller.view('create'), entry, [...values.keys(), ...asked]);
   };
 }

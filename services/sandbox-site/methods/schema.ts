@@ -10,7 +10,7 @@ import { typedPayload } from './read.ts';
 function describeField(type: SandboxType, item: SandboxField, projectId: number | null): Json {
   const pair = (value: Json, editable = false): Json => ({ value, editable });
   const storage = DATA_TYPES[item.dataType].storage;
-  const isLink = storage === 'link' || storage === 'links';
+  const isLink = storage === 'link' || storage === 'links' || item.dataType === 'tag_list';
   const isList = item.dataType === 'list' || item.dataType === 'status_list';
   const { valid_types: _types, valid_values: _values, ...further } = item.properties;
   const more = Object.entries(further).map(([name, value]) => [name, pair(value, true)]);
@@ -27,6 +27,7 @@ function describeField(type: SandboxType, item: SandboxField, projectId: number 
       default_value: pair(item.defaultValue, item.dataType === 'checkbox' || isList),
       summary_default: pair('none', true),
       ...(isLink ? { valid_types: pair([...item.validTypes], true) } : {}),
+      ...(item.dataType === 'url' ? { open_in_new_window: pair(true, true) } : {}),
       ...(isList ? { valid_values: pair([...item.validValues], true) } : {}),
       ...Object.fromEntries(more),
     },

@@ -80,7 +80,10 @@ function perform(
   if (method === 'create') {
     const items = fieldItems(method, payload);
     const values = new Map(items.map((item) => [item.field_name, item.value]));
-    if (payload.type === 'EventLogEntry') return createLogEntry(site, caller, values);
+    const asked = (
+      Array.isArray(payload['return_fields']) ? (payload['return_fields'] as unknown[]) : []
+    ).filter((field) => typeof field === 'string');
+    if (payload.type === 'EventLogEntry') return createLogEntry(site, caller, transaction, values, asked);
     if (
       NEEDS_PROJECT.has(payload.type) &&
       !values.has('project') &&
@@ -89,8 +92,7 @@ function perform(
       throw badRequest(`API create() missing 'project' attribute: ${JSON.stringify(payload)}`);
     }
     const entity = transaction.create(payload.type, values);
-    const asked = Array.isArray(payload['return_fields']) ? (payload['return_fields'] as string[]) : [];
-    const fields = [...values.keys(), ...asked.filter((field) => typeof field === 'string')];
+    const fields = [...values.keys(), ...asked];
     return () => rowOf(view, entity, fields);
   }
   const entity = existing(site, caller, method, payload);
