@@ -172,6 +172,22 @@ test('links of events are resolved when they are read: gone with their target, a
   }
 });
 
+test('an entry that is made through a reader is found at once', async () => {
+  const before = await newestId(api.readerUrl);
+  const name = 'Pipeline_Farm_Done';
+  const payload = { type: TYPE, fields: [{ field_name: 'event_type', value: name }] };
+  const made = await call(api.readerUrl, 'create', payload);
+  const { id } = made.json.results as unknown as EntityRow;
+  const reads = [
+    readOf(TYPE, ALL, [['id', 'is', id]]),
+    readOf(TYPE, ALL, [], { ...newestFirst, ...limit(1) }),
+    readOf(TYPE, ALL, [['id', 'greater_than', before]]),
+  ];
+  for (const payload of reads) assert.equal(await agree(payload), 'site; reason=event-not-held');
+  await follow(before);
+  for (const payload of reads) assert.equal(await agree(payload), 'replica');
+});
+
 /** What the site changes in a row without an entry in its log (protocol §6.4); nobody scans here. */
 const UNTOLD: ReadonlySet<string> = new Set(['updated_at', 'updated_by']);
 

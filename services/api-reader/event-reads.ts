@@ -4,6 +4,7 @@ import { passingThrough } from '@understudy/query/pass-through';
 import type { QueryContext } from '@understudy/query/scope';
 import type { CachedSchema, CachedType } from '@understudy/schema/cached-schema';
 import { heldFrom } from '@understudy/store/event-log';
+import { hasUnseenWrittenEvents } from '@understudy/store/written-events';
 import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
 import { payloadType } from './envelope.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
@@ -36,7 +37,7 @@ export function eventContext(state: ReplicaState, eventLog: CachedType): QueryCo
 /**
  * Answers a `read` of EventLogEntry (protocol §6) from our own log, so that event daemons ask us instead of the site:
  * gaps are the site's, links are resolved as they are now. What may reach below the first event that is held passes
- * through.
+ * through, and so does everything while an entry that was made through a reader is not held.
  * @param eventLog the type as the site describes it; null while that is not known.
  * @throws as answerLocally does.
  */
@@ -53,6 +54,7 @@ export function answerEventRead(
     const { fromId, newestFirst } = eventReach(payload as Readonly<Record<string, unknown>>);
     if (fromId === null && (!newestFirst || read.countSql !== null)) return passingThrough('event not held');
     return async () => {
+      if (await hasUnseenWrittenEvents(replica.db.pool)) return passingThrough('event not held');
       const reply = await runRead(parts.statements, read);
       const held = await heldFrom(replica.db.pool);
       const reachesAll = held !== null && fromId !== null && fromId >= held;

@@ -196,10 +196,10 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   return relay(reply, answer, bytes);
 }
 
-/** Names of the types that are kept, and of those that links of theirs lead to. */
+/** Names of the types that are kept, of those that links of theirs lead to, and of the event log's. */
 function typesConcerned(replica: Replica | null): readonly string[] {
   if (replica === null) return [];
-  const names = new Set(replica.schema.types.keys());
+  const names = new Set([...replica.schema.types.keys(), 'EventLogEntry']);
   for (const { fields } of replica.schema.types.values())
     for (const { validTypes } of fields.values()) for (const type of validTypes) names.add(type);
   return [...names];

@@ -2,6 +2,7 @@ import type { EntityRef } from '@understudy/domain/entity';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
 import { and, leaf } from '@understudy/site-client/filters';
+import { recordWrittenEvents } from '@understudy/store/written-events';
 import { changedConnectionRows } from './connection-rows.ts';
 import type { RefreshDebt, Written } from './refresh-debt.ts';
 import { sideEffects } from './side-effects.ts';
@@ -25,6 +26,7 @@ export type WriteOutcome = 'done' | 'nothing-to-do' | 'unknown';
 export type Settle = (subjects: readonly EntityRef[], outcome: WriteOutcome) => Promise<void>;
 
 const TASK = 'Task';
+const EVENT_LOG_ENTRY = 'EventLogEntry';
 
 /**
  * Tasks that the site made from a task template, of which the reply says nothing (protocol §5.1). The replica cannot
@@ -90,6 +92,8 @@ export function beginSettling(
             changedConnectionRows(replica, requests, subjects).catch(notKnown('connection rows')),
           ]);
     const revived = outcome === 'nothing-to-do' ? [] : revivedBy(requests);
+    const entries = subjects.flatMap(({ type, id }) => (type === EVENT_LOG_ENTRY ? [id] : []));
+    await recordWrittenEvents(replica.db.pool, entries).catch(notKnown('entries of the event log'));
     await debt.settle(replica, [...subjects, ...revived, ...(await affected), ...made.flat()]);
   };
 }

@@ -16,6 +16,7 @@ import { ScanProjects } from './scan-projects.ts';
 import { SiteChanges } from './site-changes.ts';
 import { SiteSchemaReplies } from './site-schema.ts';
 import { UnmergedWrites } from './unmerged-writes.ts';
+import { WrittenEvents } from './written-events.ts';
 
 /** Migrations of the control tables, oldest first. Never change one that was released; add another. */
 export const CONTROL_MIGRATIONS = [
@@ -37,4 +38,5 @@ export const CONTROL_MIGRATIONS = [
   { name: '2026-11-open-events', class: OpenEvents },
   { name: '2026-11-folded-updates', class: FoldedUpdates },
   { name: '2026-11-bundled-updates', class: BundledUpdates },
+  { name: '2026-11-written-events', class: WrittenEvents },
 ];
