@@ -170,14 +170,9 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
       break;
     case 'links':
       add({ kind: 'links', field: change.field, added: change.added, removed: change.removed });
-      for (const link of change.added) {
-        plan.targets.push({
-          type: link.type,
-          id: link.id,
-          tick,
-          active: true,
-          ...(link.name === null ? {} : { name: link.name }),
-        });
+      // Not that they are alive: one that was retired meanwhile, or before, may be linked to.
+      for (const { type: linked, id: linkedId, name } of change.added) {
+        plan.targets.push({ type: linked, id: linkedId, tick, ...(name === null ? {} : { name }) });
       }
       // Whether it moved updated_at is not said.
       if (change.isOtherSide) refresh('linked');
@@ -188,7 +183,7 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
       const link = change.value as { type?: unknown; id?: unknown; name?: unknown } | null;
       if (typeof link === 'object' && typeof link?.type === 'string' && typeof link.id === 'number') {
         const named = typeof link.name === 'string' ? { name: link.name } : {};
-        plan.targets.push({ type: link.type, id: link.id, tick, active: true, ...named });
+        plan.targets.push({ type: link.type, id: link.id, tick, ...named });
       }
       planName(replica, event, change.field, plan, add, refresh);
       planUpdated(replica, event, type, add);
