@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { initWatermark } from '@understudy/store/watermark';
 import { type Api, call, entitiesOf, readOf, startApi } from './api-rig.ts';
@@ -6,12 +9,26 @@ import { followLog } from './follow-log.ts';
 
 /** What events tell of the entities that links lead to. */
 let api: Api;
+let folder: string;
+/** Neither steps nor people are kept. */
+const SCHEMA = `types:
+  Task:
+    content: text
+    step: {entity: [Step]}
+    task_assignees: {multi_entity: [HumanUser]}
+`;
 
 before(async () => {
-  api = await startApi();
+  folder = await mkdtemp(join(tmpdir(), 'understudy-told-'));
+  const file = join(folder, 'schema.yaml');
+  await writeFile(file, SCHEMA);
+  api = await startApi({ env: { UNDERSTUDY_SCHEMA_FILE: file } });
   await initWatermark(api.replica.db.pool, api.sandbox.data.lastId('EventLogEntry'));
 });
-after(() => api?.stop());
+after(async () => {
+  await api?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
 
 const field = (field_name: string, value: unknown): object => ({ field_name, value });
 
@@ -28,7 +45,6 @@ async function agree(type: string, fields: readonly string[]): Promise<void> {
 }
 
 test('a link to an entity that was retired before does not bring it back', async () => {
-  // No list of a step or a person holds what links to it, so that neither is fetched for the link's sake.
   const [step, person] = [
     { type: 'Step', id: 1 },
     { type: 'HumanUser', id: 3 },
@@ -40,4 +56,13 @@ test('a link to an entity that was retired before does not bring it back', async
   await write('update', 'Task', 2, field('task_assignees', [person]));
   await followLog(api.replica);
   await agree('Task', ['step', 'task_assignees']);
+});
+
+test('a computed name changes also where the person is not kept', async () => {
+  await write('update', 'Task', 3, field('task_assignees', [{ type: 'HumanUser', id: 4 }]));
+  await followLog(api.replica);
+  await agree('Task', ['task_assignees']);
+  await write('update', 'HumanUser', 4, field('lastname', 'Newly-Wed'));
+  await followLog(api.replica);
+  await agree('Task', ['task_assignees']);
 });

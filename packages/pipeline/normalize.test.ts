@@ -27,3 +27,24 @@ test('that somebody has read a note does not count as a change of it (protocol ย
   const { change } = normalizeEvent(entry, { tick: 1, late: false, schema });
   assert.equal(change.kind, 'refresh');
 });
+
+test('a change without meta of what a name is made of takes no name away (protocol ยง6.3)', () => {
+  const entry: EventLogEntry = {
+    id: 8,
+    event_type: 'Shotgun_Shot_Change',
+    attribute_name: 'code',
+    entity: { type: 'Shot', id: 24, name: 'sh_020' },
+    project: null,
+    user: null,
+    meta: null,
+    created_at: '2026-11-24T14:01:23Z',
+    description: null,
+    session_uuid: null,
+  };
+  const { change } = normalizeEvent(entry, { tick: 1, late: false, schema });
+  assert.deepEqual(change, {
+    kind: 'refresh',
+    target: { type: 'Shot', id: 24 },
+    reason: 'its name is not told',
+  });
+});

@@ -2,6 +2,7 @@ import { DATA_TYPES } from '@understudy/domain/data-types/registry';
 import { type EntityLink, type EntityRef, isEntityRef, type Json } from '@understudy/domain/entity';
 import type { EventChange, EventLogEntry, NormalizedEvent } from '@understudy/domain/event';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
+import { identifierField } from '@understudy/schema/display-name';
 
 const EVENT_TYPE = /^Shotgun_(.+)_(New|Change|Retirement|Revival|Delete)$/;
 
@@ -95,6 +96,8 @@ function attributeChange(entry: EventLogEntry, target: EntityRef, meta: Meta, sc
   const dataType = meta['field_data_type'];
   if (cached === undefined || cached.absent) {
     // Not kept, but its change moved updated_at, and a name may be in it.
+    if (!('new_value' in meta) && field === identifierField(target.type, schema))
+      return { change: { kind: 'refresh', target, reason: 'its name is not told' }, touched };
     const value = meta['new_value'] ?? null;
     return { change: { kind: 'set', target, field, dataType: String(dataType), value }, touched };
   }
