@@ -2,6 +2,7 @@ import type { EntityRef, Json } from '@understudy/domain/entity';
 import type { Database, Queryable } from './database.ts';
 import type { Source } from './merge/origin.ts';
 import { underMigrationLock } from './migrate.ts';
+import { databaseTime } from './site-schema.ts';
 
 const WEEK_MS = 7 * 24 * 60 * 60_000;
 const DAY_MS = WEEK_MS / 7;
@@ -23,7 +24,7 @@ export interface UpdateLogSpan {
  * since the last time. Safe to call from every process at start.
  */
 export async function prepareUpdateLog(db: Database): Promise<void> {
-  await makePartitions(db, new Date());
+  await makePartitions(db, await databaseTime(db.pool));
   await db.pool.query(
     `insert into understudy.data_update_span as s (logged, since, since_tick) values ($1, now(), nextval('understudy.tick'))
      on conflict (single) do update set logged = excluded.logged, since = excluded.since,
@@ -32,8 +33,13 @@ export async function prepareUpdateLog(db: Database): Promise<void> {
   );
 }
 
-/** Makes room ahead, and forgets what is older than `keepDays`, a week at a time. @returns how many weeks were dropped. */
-export async function keepUpdateLog(db: Database, keepDays: number, now: Date = new Date()): Promise<number> {
+/**
+ * Makes room ahead, and forgets what is older than `keepDays`, a week at a time.
+ * @param at default: now by PostgreSQL's clock, which dates the log; what a wrong clock of a process had dropped would be gone.
+ * @returns how many weeks were dropped.
+ */
+export async function keepUpdateLog(db: Database, keepDays: number, at?: Date): Promise<number> {
+  const now = at ?? (await databaseTime(db.pool));
   await makePartitions(db, now);
   let dropped = 0;
   for (const { name, endsAt } of await partitions(db.pool)) {

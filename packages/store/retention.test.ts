@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, before, mock, test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { keepUpdateLog, prepareUpdateLog, readHistory, readUpdateLogSpan } from './data-updates.ts';
 import { type Database, openDatabase } from './database.ts';
@@ -120,6 +120,12 @@ test('the data-update log is forgotten a week at a time, and says from when on i
     (await readHistory(db.pool, { type: 'Shot', id }, { limit: 10 })).length;
   assert.equal(await keepUpdateLog(db, 30, now), 0);
   assert.deepEqual([await known(1), await known(2)], [1, 1]);
+  mock.timers.enable({ apis: ['Date'], now: later });
+  try {
+    assert.equal(await keepUpdateLog(db, 30), 0, 'the clock of this process does not count');
+  } finally {
+    mock.timers.reset();
+  }
   const before = await readUpdateLogSpan(db.pool);
   assert.ok((await keepUpdateLog(db, 30, later)) > 0, 'weeks are dropped');
   assert.deepEqual([await known(1), await known(2)], [0, 1]);
