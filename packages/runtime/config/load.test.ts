@@ -132,6 +132,11 @@ test('a name of the environment that is no key is refused, but not what Kubernet
   assert.equal(loadConfig({ needs: [], env: links }).site.concurrency, 8);
 });
 
+test('a certificate without its key, or a key alone, is refused', () => {
+  for (const name of ['UNDERSTUDY_READER_TLS_KEY_FILE', 'UNDERSTUDY_READER_TLS_CERTIFICATE_FILE'])
+    assert.throws(() => loadConfig({ needs: [], env: { [name]: '/a.pem' } }), /are needed together/);
+});
+
 test('a word that is no flag is not shown: it may be a secret', () => {
   assert.throws(
     () => loadConfig({ needs: [], argv: ['--site-script-key=', 'hunter2'], env: {} }),

@@ -48,6 +48,9 @@ const NEEDS: Readonly<Record<Need, readonly string[]>> = {
   database: ['database.url'],
 };
 
+/** Of each pair both are given, or neither. */
+const TOGETHER = [['reader.tlsCertificateFile', 'reader.tlsKeyFile']] as const;
+
 /** Every key with its section, in the order of the file. */
 export function* allKeys(): Generator<{ section: string; key: string; definition: Key<unknown> }> {
   for (const [section, keys] of Object.entries<Section>(SECTIONS as unknown as Record<string, Section>)) {
@@ -93,6 +96,13 @@ export function loadConfig(sources: ConfigSources): Config {
         problems.push(`${name} is needed: set ${WELL_KNOWN[name] ?? environmentName(section, key)}`);
       }
     }
+  }
+  const isGiven = (name: string): boolean => {
+    const [section = '', key = ''] = name.split('.');
+    return (config[section]?.[key] ?? '') !== '';
+  };
+  for (const [one, other] of TOGETHER) {
+    if (isGiven(one) !== isGiven(other)) problems.push(`${one} and ${other} are needed together`);
   }
   if (problems.length > 0) throw new ConfigError(problems);
   const queue = config['queue'];
