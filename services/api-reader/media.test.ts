@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { after, before, beforeEach, test } from 'node:test';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { until } from '@understudy/harness/until';
 import { localBudget } from '@understudy/site-client/budget';
 import { type FastifyInstance, fastify } from 'fastify';
@@ -176,6 +177,33 @@ test('a refusal of the site is passed on as it is, and changed nothing', async (
   const answer = await post('/upload/upload_file', { 'content-type': FORM }, `${FIELDS}--bb--\r\n`);
   assert.equal(answer.text, '0\nno such entity');
   assert.equal(debt.isOpen, false);
+});
+
+test('a reply that is packed for the client is read all the same', async () => {
+  for (const [encoding, pack] of [
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+  ] as const) {
+    onSite = (request, reply) => {
+      request.resume();
+      request.on('end', () =>
+        reply.writeHead(200, { 'content-encoding': encoding }).end(pack('0\nno such entity')),
+      );
+    };
+    const answer = await post('/upload/upload_file', { 'content-type': FORM }, `${FIELDS}--bb--\r\n`);
+    assert.equal(answer.status, 200);
+    assert.equal(debt.isOpen, false, encoding);
+  }
+});
+
+test('what a browser asks before it calls the REST API is the site’s to answer', async () => {
+  onSite = (request, reply) => {
+    reply.writeHead(204, { 'access-control-allow-origin': '*', allow: String(request.method) }).end();
+  };
+  const answer = await fetch(`${url}/api/v1/entity/shots`, { method: 'OPTIONS' });
+  assert.equal(answer.status, 204);
+  assert.equal(answer.headers.get('access-control-allow-origin'), '*');
+  assert.equal(answer.headers.get('allow'), 'OPTIONS');
 });
 
 test('a thumbnail that is not ready is told as it is', async () => {

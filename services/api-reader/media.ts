@@ -4,6 +4,7 @@ import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { siteAway, writeAnswerLost } from './errors.ts';
 import { REPEAT_STATUSES } from './pass-through.ts';
+import { plainBytes } from './plain-bytes.ts';
 import { restSubjects, restWrites } from './rest-writes.ts';
 import { beginSettling, type Settle, type SettleParts } from './settle-write.ts';
 import { withHead } from './stream-head.ts';
@@ -28,8 +29,9 @@ const REST = '/api/*';
 const PASSED_ON = [UPLOAD, '/file_serve/*', '/thumbnail/*', '/files/*', '/images/*', REST];
 /** A prefix as it comes: the name of a site. */
 const PREFIX = /^\/next=[^/]*/;
-const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
-const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
+const METHODS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
+/** OPTIONS is how browsers ask whether they may call the REST API from another site's page (protocol §7.1). */
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const SERVER_ERROR = 500;
 /** Larger requests of the REST API are not looked into; what their path names is fetched all the same. */
 const REST_HEAD_BYTES = 1024 * 1024;
@@ -129,6 +131,10 @@ async function bytesOf(reply: UpstreamReply): Promise<Buffer> {
   return Buffer.concat(chunks, length);
 }
 
+/** A reply's bytes; none of those that cannot be unpacked: what was written is then known by its request alone. */
+const readable = (answer: UpstreamReply, bytes: Buffer): Promise<Buffer> =>
+  plainBytes(answer, bytes, REPLY_BYTES_MAX).catch(() => Buffer.alloc(0));
+
 async function upload(
   parts: MediaParts,
   request: FastifyRequest,
@@ -152,7 +158,7 @@ async function upload(
     if (reply.raw.destroyed) throw error;
     return fail('Understudy: the answer of the site was lost, the upload may have been done');
   }
-  const text = bytes.toString('latin1');
+  const text = (await readable(answer, bytes)).toString('latin1');
   // Whatever is not a clear refusal may have changed something.
   if (!text.startsWith('0')) await settle(subjects(text), text.startsWith('1') ? 'done' : 'unknown');
   if (answer.statusCode >= SERVER_ERROR)
@@ -191,7 +197,7 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   }
   const isDone = answer.statusCode < 300;
   if (isDone || answer.statusCode >= SERVER_ERROR)
-    await settleRest(parts, request, requests(), isDone ? bytes : null);
+    await settleRest(parts, request, requests(), isDone ? await readable(answer, bytes) : null);
   if (REPEAT_STATUSES.has(answer.statusCode)) throw writeAnswerLost();
   return relay(reply, answer, bytes);
 }

@@ -1,11 +1,10 @@
-import { promisify } from 'node:util';
-import { unzip } from 'node:zlib';
 import type { Json } from '@understudy/domain/entity';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
 import type { Answer, ApiCall } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { FAULT_CODES, writeAnswerLost, writeNotSent } from './errors.ts';
 import { API_PATH, REPEAT_STATUSES } from './pass-through.ts';
+import { plainBytes } from './plain-bytes.ts';
 import { beginSettling, type SettleParts } from './settle-write.ts';
 import type { Upstream, UpstreamReply } from './upstream.ts';
 import { subjectsOf, type WriteMethod, writeRequests } from './write-requests.ts';
@@ -20,7 +19,6 @@ const REPLY_BYTES_MAX = 100_000_000;
 const REASON = 'write';
 const SERVER_ERROR = 500;
 
-const unzipped = promisify(unzip);
 const AUTHENTICATION_CODES: ReadonlySet<unknown> = new Set([FAULT_CODES.authentication, 106, 108, 110]);
 
 /** What a reply to a write says: its results, or that the site refused. */
@@ -45,8 +43,7 @@ async function outcomeOf(reply: UpstreamReply, bytes: Buffer): Promise<Outcome> 
   if (reply.statusCode >= 300) return { kind: 'refused', code: reply.statusCode };
   let said: Json;
   try {
-    const isPlain = reply.headers['content-encoding'] === undefined;
-    const plain = isPlain ? bytes : await unzipped(bytes, { maxOutputLength: REPLY_BYTES_MAX });
+    const plain = await plainBytes(reply, bytes, REPLY_BYTES_MAX);
     said = JSON.parse(plain.toString('utf8')) as Json;
   } catch {
     return { kind: 'unknown' };
