@@ -5,6 +5,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { type ApiEndpoint, apiEndpoint } from './api.ts';
 import { type PlainConnections, takePlainRequests } from './client/plain-connections.ts';
+import { giveUpStalled } from './client/stalled-answers.ts';
 import type { AnswerCall } from './exchange.ts';
 import { failureFrom } from './failure.ts';
 import { health } from './health.ts';
@@ -44,7 +45,7 @@ export interface ServerParts {
 /** Longest path; longer ones are refused by the router. */
 const PARAM_LENGTH_MAX = 300;
 
-/** Node's server closes what is idle for longer. */
+/** What is idle for longer is closed, and so is a connection whose client takes nothing of its answer. */
 const KEEP_ALIVE_MS = 72_000;
 
 /** Builds the reader's HTTP server; `listen` and `close` are the caller's. @throws for a certificate that cannot be used. */
@@ -56,6 +57,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
   const app = fastify({
     serverFactory: (handler) => {
       const server = createHttpServer((request, response) => {
+        giveUpStalled(response, KEEP_ALIVE_MS);
         if (endpoint?.takes(request, response) !== true) handler(request, response);
       });
       server.keepAliveTimeout = KEEP_ALIVE_MS;

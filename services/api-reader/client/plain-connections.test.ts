@@ -413,3 +413,46 @@ test('a connection over which nothing comes is closed; one with half a request i
   assert.match(waits.seen().toString('latin1'), /ok$/);
   server.close();
 });
+
+test('whoever takes nothing of an answer for that long is given up, whole or streamed', async () => {
+  const clients: ApiClient[] = [];
+  const server = createServer();
+  takePlainRequests(server, { take: (client) => clients.push(client), keepAliveMs: 50, bodyBytesMax: 1_000 });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const rig = { port: (server.address() as AddressInfo).port } as Rig;
+  const body = Buffer.alloc(20_000_000, 'x');
+  const pieces = Array.from({ length: 200 }, () => body.subarray(0, 100_000));
+  const source = Readable.from(pieces);
+  const answers: readonly ((client: ApiClient) => void)[] = [
+    (client) =>
+      client.send(
+        { statusCode: 200, headers: ['content-length', `${body.length}`], body, sent: null },
+        false,
+      ),
+    (client) => client.stream({ statusCode: 200, headers: [], body: source }, false, () => {}),
+  ];
+  for (const [index, answerWith] of answers.entries()) {
+    const { socket } = open(rig);
+    const closed = once(socket, 'close');
+    socket.write(call('{}'));
+    await until('it is asked', async () => clients.length > index);
+    socket.pause();
+    answerWith(clients[index] as ApiClient);
+    // What waits behind an answer that is not taken gives it no more time.
+    socket.write(call('{"second": 1}'));
+    await until('the connection is given up', async () => (await connections(server)) === 0);
+    socket.resume();
+    await closed;
+  }
+  assert.equal(clients.length, answers.length);
+  // So the site is not asked on, and a place among the requests to it is free again.
+  assert.equal(source.destroyed, true);
+  server.close();
+});
+
+function connections(server: Server): Promise<number> {
+  return new Promise((resolve, reject) =>
+    server.getConnections((error, count) => (error === null ? resolve(count) : reject(error))),
+  );
+}

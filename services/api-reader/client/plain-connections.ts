@@ -7,7 +7,7 @@ import { createPlainRequests, type Found } from './plain-request.ts';
 export interface PlainOptions {
   /** Takes a request of the JSON API; it is answered through its client. */
   readonly take: (client: ApiClient, body: Buffer) => void;
-  /** How long a connection is kept while nothing comes. */
+  /** How long a connection is kept while nothing comes, and nothing of an answer is taken. */
   readonly keepAliveMs: number;
   /** Longer requests are the server's. */
   readonly bodyBytesMax: number;
@@ -171,7 +171,12 @@ class PlainConnection {
   };
 
   readonly #timeout = (): void => {
-    // An answer may take longer: the site's do.
+    // Whoever takes nothing of an answer for so long holds its memory, and a place among the requests to the site.
+    if (this.#socket.writableLength > 0 && this.#pieces === 0) {
+      this.#socket.destroy();
+      return;
+    }
+    // An answer may take longer to come: the site's do.
     if (this.#client !== null) return;
     if (this.#came === null) this.#socket.destroy();
     else this.#leave(this.#came);
