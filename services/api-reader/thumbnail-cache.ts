@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -23,7 +23,13 @@ export interface ThumbnailCache {
 
 /** Larger files are no thumbnails. */
 export const THUMBNAIL_BYTES_MAX = 10_000_000;
-const PART = '.part';
+/** Names of the files; whatever else is in the folder is somebody else's. */
+const KEPT = /^[0-9a-f]{64}~[\w-]+$/;
+const PART = /^[0-9a-f-]{36}\.part$/;
+/** A part that nobody has written to for so long was left behind by a process that was killed. */
+const PART_LEFT_MS = 3_600_000;
+/** Share of the limit after which a reader looks what other ones have put into the folder since. */
+const LOOKS = 16;
 
 interface Entry {
   readonly file: string;
@@ -44,6 +50,7 @@ export async function openThumbnailCache(
   /** In the order of their last use. */
   const known = new Map<string, Entry>();
   let total = 0;
+  let putSinceLook = 0;
 
   const fileName = (version: string, contentType: string): string =>
     `${createHash('sha256').update(version).digest('hex')}~${Buffer.from(contentType).toString('base64url')}`;
@@ -66,19 +73,36 @@ export async function openThumbnailCache(
     }
   };
 
-  const found = await Promise.all(
-    (await readdir(folder)).map(async (file) => {
-      const { size, mtimeMs } = await stat(join(folder, file));
-      return { file, bytes: size, usedAt: mtimeMs };
-    }),
-  );
-  for (const { file, bytes } of found.toSorted((a, b) => a.usedAt - b.usedAt)) {
-    if (file.endsWith(PART)) await rm(join(folder, file), { force: true });
-    else {
-      const contentType = Buffer.from(file.split('~')[1] ?? '', 'base64url').toString('utf8');
-      remember(hashOf(file), { file, contentType, bytes });
+  const filesNow = async (): Promise<readonly { readonly file: string; bytes: number; usedAt: number }[]> => {
+    const names = (await readdir(folder)).filter((file) => KEPT.test(file) || PART.test(file));
+    const files = names.map(async (file) => {
+      const found = await stat(join(folder, file)).catch(() => null);
+      // Another reader may have given it up just now.
+      return found === null ? [] : [{ file, bytes: found.size, usedAt: found.mtimeMs }];
+    });
+    return (await Promise.all(files)).flat().toSorted((a, b) => a.usedAt - b.usedAt);
+  };
+
+  /** Takes the folder as it is: other readers keep pictures there, use them, and give them up. */
+  const look = async (): Promise<void> => {
+    putSinceLook = 0;
+    const before = new Set(known.keys());
+    const found = await filesNow();
+    const putMeanwhile = [...known].filter(([hash]) => !before.has(hash));
+    known.clear();
+    total = 0;
+    for (const { file, bytes, usedAt } of found) {
+      const isLeft = PART.test(file) ? Date.now() - usedAt > PART_LEFT_MS : bytes === 0;
+      if (isLeft) await rm(join(folder, file), { force: true });
+      else if (KEPT.test(file)) {
+        const contentType = Buffer.from(file.split('~')[1] ?? '', 'base64url').toString('utf8');
+        remember(hashOf(file), { file, contentType, bytes });
+      }
     }
-  }
+    for (const [hash, entry] of putMeanwhile) remember(hash, entry);
+  };
+
+  await look();
   await shrink();
 
   return {
@@ -87,12 +111,17 @@ export async function openThumbnailCache(
       const entry = known.get(hash);
       if (entry === undefined) return null;
       const path = join(folder, entry.file);
+      let handle: FileHandle | null = null;
       try {
-        const handle = await open(path);
+        handle = await open(path);
+        const { size } = await handle.stat();
+        // Cut short, or put there again by another reader: whoever asks for it fetches it.
+        if (size !== entry.bytes) throw new Error(`${size} bytes instead of ${entry.bytes}`);
         remember(hash, entry);
         await utimes(path, new Date(), new Date());
         return { contentType: entry.contentType, bytes: entry.bytes, body: handle.createReadStream() };
       } catch (error) {
+        await handle?.close();
         log.debug({ err: error }, 'a thumbnail is gone from the folder');
         forget(hash);
         return null;
@@ -100,7 +129,7 @@ export async function openThumbnailCache(
     },
     put: async (version, contentType, body) => {
       const file = fileName(version, contentType);
-      const part = join(folder, `${randomUUID()}${PART}`);
+      const part = join(folder, `${randomUUID()}.part`);
       let bytes = 0;
       try {
         await pipeline(
@@ -112,14 +141,18 @@ export async function openThumbnailCache(
               yield chunk;
             }
           },
-          createWriteStream(part, { flags: 'wx' }),
+          // Else a machine that stops may leave the name of a file without its bytes.
+          createWriteStream(part, { flags: 'wx', flush: true }),
         );
+        if (bytes === 0) throw new Error('an empty thumbnail');
         await rename(part, join(folder, file));
       } catch (error) {
         await rm(part, { force: true });
         throw error;
       }
       remember(hashOf(file), { file, contentType, bytes });
+      putSinceLook += bytes;
+      if (putSinceLook > bytesMax / LOOKS) await look();
       await shrink();
     },
   };
