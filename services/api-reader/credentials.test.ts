@@ -145,6 +145,23 @@ test('whoever sudo or a session stands for is asked about as well', async () => 
   assert.equal(state.asked, 3);
 });
 
+test('a credential of two kinds is the site’s to judge: which of them it looks at is not known', async () => {
+  const { state, credentials } = setUp({ servesUsers: true });
+  for (const more of [
+    { session_token: 'token' },
+    { user_login: 'admin', user_password: 'wrong' },
+    { user_password: 'wrong' },
+  ])
+    assert.deepEqual(await credentials.check({ ...SCRIPT, ...more }), {
+      answer: 'site',
+      reason: 'credentials',
+    });
+  const person = { user_login: 'ada', user_password: 'password', session_token: 'token' };
+  assert.deepEqual(await credentials.check(person), { answer: 'site', reason: 'credentials' });
+  assert.equal(state.asked, 0);
+  assert.deepEqual(await credentials.check({ ...SCRIPT, session_token: null }), { answer: 'local' });
+});
+
 test('a one-time code is never used up by a question', async () => {
   const { state, credentials } = setUp({ servesUsers: true });
   const auth = { user_login: 'ada', user_password: 'p', auth_token: '123456' };

@@ -59,6 +59,20 @@ const HASH_KEY_BYTES = 32;
 /** Differs from call to call without changing who calls (protocol §1.2). */
 const NO_PART_OF_IDENTITY: ReadonlySet<string> = new Set(['session_uuid']);
 
+/** What makes a credential of each kind (protocol §1.2); clients send those of one kind. */
+const KINDS: readonly (readonly string[])[] = [
+  ['user_login', 'user_password', 'auth_token'],
+  ['script_name', 'script_key'],
+  ['session_token'],
+];
+
+/**
+ * Which of several kinds counts is known of the client alone: a site that looked at another one would have checked somebody
+ * else than is named here.
+ */
+const isOfSeveralKinds = (auth: AuthObject): boolean =>
+  KINDS.filter((names) => names.some((name) => own(auth, name) != null)).length > 1;
+
 /**
  * Remembers credentials that the site accepted, by a keyed hash whose key never leaves the process: neither memory
  * nor anything else holds them in clear.
@@ -129,6 +143,7 @@ export function createCredentials(options: CredentialOptions): Credentials {
     if (hash === null || (identity.name === null && identity.kind !== 'session'))
       return { answer: 'site', reason: 'credentials' };
     const before = known.get(hash);
+    if (before === undefined && isOfSeveralKinds(auth)) return { answer: 'site', reason: 'credentials' };
     const ageMs = before === undefined ? Number.POSITIVE_INFINITY : now() - before.askedAt;
     if (before !== undefined && ageMs < ttlMs) {
       // Asked again ahead of time, so that nobody waits for it.
