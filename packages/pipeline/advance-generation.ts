@@ -2,7 +2,7 @@ import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { unionOf } from '@understudy/schema/combine';
 import { fitToSite } from '@understudy/schema/difference';
 import type { Database, Queryable } from '@understudy/store/database';
-import { dropUnused } from '@understudy/store/drop-columns';
+import { type Dropped, dropUnused } from '@understudy/store/drop-columns';
 import { type FollowedField, followedFields, ROWS } from '@understudy/store/followed-fields';
 import { type Generation, readGenerations, setGenerationState } from '@understudy/store/generations';
 import { whileNobodyMerges } from '@understudy/store/schema-epoch';
@@ -176,21 +176,24 @@ export async function releaseRetired(db: Database, graceMs: number): Promise<rea
 
 /**
  * Drops the columns that only generations released longer ago than `afterMs` used: readers have stopped reading them by
- * then. @returns what was dropped, as SQL.
+ * then. What somebody's own view or foreign key needs stays, and so does its generation, until it can be dropped.
+ * @returns what was dropped and what could not be, as SQL.
  */
-export async function dropReleased(db: Database, afterMs: number): Promise<readonly string[]> {
+export async function dropReleased(db: Database, afterMs: number): Promise<Dropped> {
   const isDue = (one: Generation): boolean =>
     one.releasedAt !== null && one.releasedAt.getTime() <= Date.now() - afterMs;
-  if (!(await readGenerations(db.pool)).some(isDue)) return [];
+  if (!(await readGenerations(db.pool)).some(isDue)) return { dropped: [], kept: [] };
   return whileNobodyMerges(db, async (tx) => {
     const generations = await readGenerations(tx);
     const due = generations.filter(isDue);
     const schemas = (some: readonly Generation[]): readonly CachedSchema[] => some.map((one) => one.schema);
     const rest = generations.filter((one) => !due.includes(one));
-    const dropped = await dropUnused(tx, schemas(due), schemas(rest));
+    const result = await dropUnused(tx, schemas(due), schemas(rest));
+    // What stays keeps its name: a field of another data type must not be given the same column.
+    if (result.kept.length > 0) return result;
     await tx.query('update understudy.generation set dropped_at = now() where id = any($1::bigint[])', [
       due.map((one) => one.id),
     ]);
-    return dropped;
+    return result;
   });
 }

@@ -167,10 +167,58 @@ describe('generations in PostgreSQL', () => {
     assert.equal((await readServable(db, 0)).schema.types.get('Shot')?.fields.get('a')?.column, 'a$number');
     assert.deepEqual(await releaseRetired(db, 60_000), []);
     assert.deepEqual(await releaseRetired(db, 0), [1]);
-    assert.equal((await dropReleased(db, 0)).length, 1);
+    assert.equal((await dropReleased(db, 0)).dropped.length, 1);
     assert.deepEqual(await columns(), ['a$number']);
     await move({ a: 'text' }, { a: 'text' });
     assert.deepEqual(await columns(), ['a', 'a$number']);
+  });
+
+  test('columns and tables that a view of somebody else needs stay, until it is gone, and nothing fails', async () => {
+    await first({ a: 'text', b: 'text', c: 'text' });
+    await scanAll();
+    await db.pool.query('create view public.mine as select id, a from site.shot');
+    const second = await move({ c: 'text' }, { c: 'text' });
+    await beginRescan(db, second);
+    await scanAll();
+    await activate(db, second);
+    await releaseRetired(db, 0);
+    const { dropped, kept } = await dropReleased(db, 0);
+    assert.deepEqual(dropped, ['alter table if exists site."shot" drop column if exists "b"']);
+    assert.deepEqual(
+      kept.map(({ statement }) => statement),
+      ['alter table if exists site."shot" drop column if exists "a"'],
+    );
+    assert.match(kept[0]?.why ?? '', /mine/);
+    const third = await move({ a: 'number', c: 'text' }, { a: 'number', c: 'text' });
+    const schema = followedSchema(await db.snapshot(readSnapshot));
+    assert.equal(schema.types.get('Shot')?.fields.get('a')?.column, 'a$number', 'its name is taken');
+    await rollBack(db);
+    await releaseRetired(db, 0);
+    await db.pool.query('drop view public.mine');
+    assert.deepEqual((await dropReleased(db, 0)).kept, []);
+    const rest = (await readGenerations(db.pool)).map(({ id }) => id);
+    assert.deepEqual(rest, [second], `${third} and the first are gone`);
+  });
+
+  test('a table that somebody reads is not waited for', async () => {
+    await first({ a: 'text', b: 'text' });
+    await scanAll();
+    const second = await move({ a: 'text' }, { a: 'text' });
+    await beginRescan(db, second);
+    await scanAll();
+    await activate(db, second);
+    await releaseRetired(db, 0);
+    const reading = await db.pool.connect();
+    try {
+      await reading.query('begin; select from site.shot');
+      const { dropped, kept } = await dropReleased(db, 0);
+      assert.deepEqual([dropped.length, kept.length], [0, 1]);
+      assert.match(kept[0]?.why ?? '', /reading/);
+    } finally {
+      await reading.query('rollback');
+      reading.release();
+    }
+    assert.equal((await dropReleased(db, 0)).dropped.length, 1);
   });
 
   /** Scans what is due, as scanners do. */

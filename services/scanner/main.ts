@@ -6,7 +6,7 @@ import { loop } from '@understudy/runtime/loop';
 import { runReplicaService } from '@understudy/runtime/replica-service';
 import { acquireLease, releaseLease } from '@understudy/store/lease';
 import { claimChunk, extendChunk, failChunk, openChunks } from '@understudy/store/scans';
-import { keepGenerations } from './keep-generations.ts';
+import { generationKeeper } from './keep-generations.ts';
 import { createScannerMetrics } from './metrics.ts';
 import { planDue } from './plan.ts';
 import { scanChunk } from './scan-chunk.ts';
@@ -24,6 +24,7 @@ await runReplicaService('scanner', async (service) => {
   const queue = queues.queue('scan');
   const holder = holderName();
   const metrics = createScannerMetrics(registry);
+  const keepGenerations = generationKeeper(db, config.schema.retiredKeepMs, log);
 
   const worker = workOn(
     'scan',
@@ -58,7 +59,7 @@ await runReplicaService('scanner', async (service) => {
   await work.govern(worker);
   await loop('planning', { signal, log, bell: work.bell }, async () => {
     if ((await acquireLease(pool, LEASE, holder, LEASE_MS)) === null) return LEASE_MS / 4;
-    await keepGenerations(db, config.schema.retiredKeepMs, log);
+    await keepGenerations();
     if (work.paused) return PLAN_MS;
     const planned = await onReplica(replicas.current, (replica) => planDue(replica, config.scanner));
     for (const kind of planned) {

@@ -25,8 +25,9 @@ export const registerDrop: RegisterCommand = (program, line) => {
           options.now === true ? 0 : parts.config.schema.retiredKeepMs,
         ))
           tell(parts, 'release', id, `generation ${id} is followed no longer`);
-        const dropped = await dropReleased(db, READERS_KNOW_MS);
+        const { dropped, kept } = await dropReleased(db, READERS_KNOW_MS);
         tell(parts, 'drop', 0, `${countText(dropped.length, 'column')} or tables dropped`);
+        for (const { statement, why } of kept) tell(parts, 'keep', 0, `not yet: ${statement} (${why})`);
       }),
     );
 };
