@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
@@ -143,7 +143,9 @@ export interface Api {
   readonly sandbox: Sandbox;
   readonly replica: Replica;
   readonly logged: readonly string[];
-  /** Runs the understudy command over this replica and site. */
+  /** Starts the understudy command over this replica and site. */
+  startUnderstudy(...args: string[]): ChildProcessWithoutNullStreams;
+  /** Runs it to its end. */
   understudy(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
   /** Sets how long ago the event log was last polled, and keeps it so. */
   polled(agoMs: number): Promise<void>;
@@ -266,6 +268,19 @@ async function openApi(options: ApiOptions, opened: AsyncDisposableStack): Promi
     await running;
   });
   await until('the reader is ready', async () => (await send(`${reader.url}/readyz`)).status === 200);
+  const startUnderstudy = (...args: string[]): ChildProcessWithoutNullStreams => {
+    const [file, ...words] = program('packages/cli');
+    return spawn(file, [...words, ...args], {
+      cwd: ROOT,
+      env: {
+        ...process.env,
+        DATABASE_URL: database.url,
+        UNDERSTUDY_SITE_URL: site.url,
+        UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
+        UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
+      },
+    });
+  };
   return {
     siteUrl: site.url,
     readerUrl: reader.url,
@@ -273,18 +288,9 @@ async function openApi(options: ApiOptions, opened: AsyncDisposableStack): Promi
     sandbox: site.sandbox,
     replica,
     logged,
+    startUnderstudy,
     understudy: async (...args) => {
-      const [file, ...words] = program('packages/cli');
-      const child = spawn(file, [...words, ...args], {
-        cwd: ROOT,
-        env: {
-          ...process.env,
-          DATABASE_URL: database.url,
-          UNDERSTUDY_SITE_URL: site.url,
-          UNDERSTUDY_SITE_SCRIPT_NAME: 'understudy',
-          UNDERSTUDY_SITE_SCRIPT_KEY: 'sandbox-key',
-        },
-      });
+      const child = startUnderstudy(...args);
       const output = { stdout: '', stderr: '' };
       for (const name of ['stdout', 'stderr'] as const) {
         child[name].setEncoding('utf8').on('data', (text: string) => {

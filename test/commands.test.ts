@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { EventLogEntry } from '@understudy/domain/event';
 import { planFullScan } from '@understudy/pipeline/plan-scan';
@@ -75,6 +76,46 @@ describe('understudy scan and events', () => {
       assert.match(stderr, message);
     }
     assert.deepEqual(await scans(), before);
+  });
+
+  test('times and ids that do not exist are refused as such', async () => {
+    const refused = [
+      ['history', 'Shot', '1', '--since', '2026-02-31'],
+      ['history', 'Shot', '1', '--since', '2026-11-26 (so)'],
+      ['history', 'Shot', '1', '--since', '99999999999999999d'],
+      ['read', 'Shot', '--as-of', '99999999999999999999'],
+      ['read', 'Shot', '--as-of', '999999999d'],
+      ['reprocess', '--events', '1..99999999999999999999'],
+      ['dump-data', '--types', 'Shot', '--fields', 'code,nonsense'],
+    ];
+    for (const args of refused) {
+      const { code, stdout, stderr } = await api.understudy(...args);
+      assert.deepEqual([code, stdout], [64, ''], `${args.join(' ')}: ${stderr}`);
+    }
+    for (const time of ['2026-11-26', '2026-11-26 08:00', '2026-11-26T08:00:00.5+01:00', '90min'])
+      assert.equal((await api.understudy('history', 'Shot', '1', '--since', time)).code, 0, time);
+  });
+
+  test('output that cannot be written is said in one line', async () => {
+    for (const file of ['/nonexistent/out.jsonl', '/dev/full']) {
+      const { code, stderr } = await api.understudy('dump-data', '--types', 'Shot', '--output', file);
+      assert.equal(code, 70);
+      assert.match(stderr, /^understudy: E[A-Z]+: .*\n$/);
+    }
+  });
+
+  test('Ctrl-C ends a load whose input does not come, and says that it was stopped', async () => {
+    const child = api.startUnderstudy('load-data');
+    child.stderr.setEncoding('utf8');
+    let said = '';
+    child.stderr.on('data', (text: string) => {
+      said += text;
+    });
+    const ended = once(child, 'close');
+    // More than a pipe holds: who has read it listens to us by now.
+    child.stdin.write('\n'.repeat(4_000_000), () => child.kill('SIGINT'));
+    const [code] = await ended;
+    assert.deepEqual([code, said], [130, 'understudy: stopped\n']);
   });
 
   test('events are found by entity, state and time, and parked ones tried again', async () => {

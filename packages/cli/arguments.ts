@@ -38,12 +38,24 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
+const DATE = /^(\d{4})-(\d{2})-(\d{2})(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})?)?$/;
+
+/** Whether a text is a date, with or without a time, of a day that there is: not the 31st of February. */
+function isDate(text: string): boolean {
+  const [, year, month, day] = (DATE.exec(text) ?? []).map(Number);
+  if (year === undefined || month === undefined || day === undefined) return false;
+  return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
+}
+
 /** A moment: `2026-11-24`, `2026-11-24T08:00Z`, or how long ago it was: `90min`, `2h`, `3d`. @throws InvalidArgumentError */
 export function timeArgument(text: string): Date {
   const span = SPAN.exec(text);
-  if (span !== null) return new Date(Date.now() - Number(span[1]) * (UNITS_MS[span[2] ?? ''] ?? 0));
-  const date = new Date(text);
-  if (!/^\d{4}-\d{2}-\d{2}/.test(text) || Number.isNaN(date.getTime()))
+  const date =
+    span === null
+      ? new Date(isDate(text) ? text : Number.NaN)
+      : new Date(Date.now() - Number(span[1]) * (UNITS_MS[span[2] ?? ''] ?? 0));
+  // Not: before there were years.
+  if (!(date.getUTCFullYear() >= 1))
     throw new InvalidArgumentError('a time like 2026-11-24T08:00Z, or a span before now like 90min, 2h, 3d');
   return date;
 }

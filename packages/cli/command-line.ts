@@ -6,6 +6,7 @@ import { createSiteClient, type SiteClient } from '@understudy/site-client/site-
 import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared-budget';
 import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
 import type { Command } from 'commander';
+import { CommandFailure, EXIT_STOPPED } from './failure.ts';
 
 /** What a subcommand works with: each part is opened at its first use and closed by `run`. */
 export interface CommandParts {
@@ -24,7 +25,7 @@ export interface CommandLine {
   /**
    * Does a subcommand's work and closes what it opened.
    * @param needs what must be configured.
-   * @throws ConfigError, and whatever the work throws.
+   * @throws ConfigError, whatever the work throws, and CommandFailure instead of that once it is to stop.
    */
   run(needs: readonly Need[], work: (parts: CommandParts) => Promise<void>): Promise<void>;
 }
@@ -98,6 +99,10 @@ export function commandLine(program: Command): CommandLine {
       };
       try {
         await work(parts);
+      } catch (error) {
+        // Whatever was waited for says so in words of its own.
+        if (stopping.signal.aborted) throw new CommandFailure('stopped', EXIT_STOPPED);
+        throw error;
       } finally {
         await queues?.close();
         await site?.close();

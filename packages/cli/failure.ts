@@ -9,6 +9,8 @@ export const EXIT_FAILED = 70;
 export const EXIT_UNAVAILABLE = 69;
 /** It was asked for something that makes no sense (sysexits' EX_USAGE). */
 export const EXIT_USAGE = 64;
+/** Ctrl-C or SIGTERM ended it before it was done. */
+export const EXIT_STOPPED = 130;
 /** The configuration cannot be used (sysexits' EX_CONFIG). */
 export const EXIT_CONFIG = 78;
 

@@ -8,7 +8,8 @@ import { EXIT_FAILED, EXIT_USAGE, exitCodeOf, tellFailure } from './failure.ts';
 // Whoever reads the output may have seen enough: `understudy status | head`.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  tellFailure(error);
+  process.exit(EXIT_FAILED);
 });
 
 const program = new Command('understudy')

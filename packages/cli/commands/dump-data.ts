@@ -1,9 +1,11 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 import { dumpEntities } from '@understudy/pipeline/data-file/dump';
+import type { Replica } from '@understudy/pipeline/replica';
 import { entityTable } from '@understudy/store/entity-tables';
+import { fetchedFields } from '@understudy/store/merge/fetched';
 import { idsArgument, listArgument } from '../arguments.ts';
+import { CommandFailure, EXIT_USAGE } from '../failure.ts';
 import { startProgress } from '../progress.ts';
 import { preparedReplica, typesAsked } from '../replica.ts';
 import { countText } from '../text.ts';
@@ -39,7 +41,7 @@ Examples:
       line.run(['site', 'database'], async (parts) => {
         const replica = await preparedReplica(parts);
         const types = typesAsked(replica, options.types);
-        const out = options.output === undefined ? process.stdout : createWriteStream(options.output);
+        checkFields(replica, types, options.fields);
         const progress = startProgress(await countRows(replica, types), 'entities');
         let count = 0;
         try {
@@ -49,16 +51,15 @@ Examples:
             ...(projects === undefined ? {} : { projects }),
             ...(fields === undefined ? {} : { fields }),
           });
-          for await (const piece of dump) {
-            parts.signal.throwIfAborted();
-            if (!out.write(piece.text)) await once(out, 'drain', { signal: parts.signal });
-            count += piece.count;
-            progress.update(count, piece.type);
-          }
-          if (out !== process.stdout) {
-            out.end();
-            await finished(out);
-          }
+          const texts = async function* (): AsyncGenerator<string> {
+            for await (const piece of dump) {
+              yield piece.text;
+              count += piece.count;
+              progress.update(count, piece.type);
+            }
+          };
+          const out = options.output === undefined ? process.stdout : createWriteStream(options.output);
+          await pipeline(texts, out, { signal: parts.signal, end: out !== process.stdout });
         } finally {
           progress.stop();
         }
@@ -67,10 +68,19 @@ Examples:
     );
 };
 
-async function countRows(
-  { db, schema }: Awaited<ReturnType<typeof preparedReplica>>,
-  types: readonly string[],
-): Promise<number> {
+/** @throws CommandFailure for a field that none of the types keeps. */
+function checkFields({ schema }: Replica, types: readonly string[], asked: readonly string[] = []): void {
+  const kept = new Set(['type', 'id']);
+  for (const name of types) {
+    const type = schema.types.get(name);
+    if (type !== undefined) for (const field of fetchedFields(entityTable(type))) kept.add(field);
+  }
+  const unknown = asked.filter((field) => !kept.has(field));
+  if (unknown.length > 0)
+    throw new CommandFailure(`kept of none of these types: ${unknown.join(', ')}`, EXIT_USAGE);
+}
+
+async function countRows({ db, schema }: Replica, types: readonly string[]): Promise<number> {
   const tables = types.flatMap((name) => {
     const type = schema.types.get(name);
     return type === undefined ? [] : [entityTable(type).sqlName];

@@ -40,13 +40,20 @@ Examples:
         const progress = startProgress(total, 'bytes');
         let count = 0;
         try {
-          await loadEntities(replica, createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }), {
+          const lines = createInterface({
+            input,
+            crlfDelay: Number.POSITIVE_INFINITY,
+            signal: parts.signal,
+          });
+          await loadEntities(replica, lines, {
             mode: options.replace === true ? 'replace' : 'fill',
             onLoaded: (more) => {
               count += more;
               progress.update('bytesRead' in input ? input.bytesRead : count, countText(count, 'entity'));
             },
           });
+          // Lines that are given up end as those of a file do.
+          parts.signal.throwIfAborted();
         } catch (error) {
           if (!(error instanceof DataLineError)) throw error;
           throw new CommandFailure(

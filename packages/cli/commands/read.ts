@@ -1,7 +1,7 @@
 import { AsOfRefused, type Moment, readAsOf } from '@understudy/pipeline/as-of/read-as-of';
 import type { Replica } from '@understudy/pipeline/replica';
 import { identifierField } from '@understudy/schema/display-name';
-import { listArgument, timeArgument } from '../arguments.ts';
+import { countArgument, listArgument, timeArgument } from '../arguments.ts';
 import { CommandFailure, EXIT_NO, EXIT_USAGE } from '../failure.ts';
 import { printJson } from '../output.ts';
 import { preparedReplica } from '../replica.ts';
@@ -16,7 +16,7 @@ const PAGE_SIZE = 500;
 
 /** `1234` is an event, anything else a time. */
 function momentArgument(text: string): Moment {
-  return /^\d+$/.test(text) ? { event: Number(text) } : { time: timeArgument(text) };
+  return /^\d+$/.test(text) ? { event: countArgument(0)(text) } : { time: timeArgument(text) };
 }
 
 /** `understudy read`: what the replica answers, or would have answered. */
@@ -43,7 +43,12 @@ Examples:
         const replica = await preparedReplica(parts);
         const payload = payloadOf(replica, what, filters, options);
         try {
-          printJson(JSON.parse(await readAsOf(replica, payload, options.asOf ?? null)));
+          const entities = JSON.parse(await readAsOf(replica, payload, options.asOf ?? null)) as unknown[];
+          printJson(entities);
+          if (!isPayload(what) && entities.length === PAGE_SIZE)
+            process.stderr.write(
+              `understudy: the first ${PAGE_SIZE}; filters, or the payload of a read with its page, give others\n`,
+            );
         } catch (error) {
           if (error instanceof AsOfRefused) throw new CommandFailure(error.message, EXIT_NO);
           throw error;
@@ -52,13 +57,15 @@ Examples:
     );
 };
 
+const isPayload = (what: string): boolean => what.trimStart().startsWith('{');
+
 function payloadOf(
   { schema }: Pick<Replica, 'schema'>,
   what: string,
   filters: string | undefined,
   options: ReadOptions,
 ): unknown {
-  if (what.trimStart().startsWith('{')) return jsonOf(what, 'the payload');
+  if (isPayload(what)) return jsonOf(what, 'the payload');
   const conditions = filters === undefined ? [] : jsonOf(filters, 'the filters');
   if (!Array.isArray(conditions) || !conditions.every(Array.isArray))
     throw new CommandFailure('the filters are a list of conditions: [["code", "is", "sh010"]]', EXIT_USAGE);

@@ -27,7 +27,8 @@ const CHUNKS_AT_ONCE = 1_000;
 function rangeArgument(text: string): { readonly fromId: number; readonly toId: number } {
   const match = /^(\d+)\.\.(\d+)$/.exec(text);
   const [fromId, toId] = [Number(match?.[1]), Number(match?.[2])];
-  if (match === null || !(fromId <= toId)) throw new InvalidArgumentError('event ids like 1000..2000');
+  if (match === null || !(fromId <= toId) || !Number.isSafeInteger(toId))
+    throw new InvalidArgumentError('event ids like 1000..2000');
   return { fromId, toId };
 }
 

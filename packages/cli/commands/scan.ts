@@ -4,7 +4,7 @@ import type { Replica } from '@understudy/pipeline/replica';
 import { type ScanProgress, scanProgress } from '@understudy/store/scans';
 import { idsArgument, listArgument, timeArgument } from '../arguments.ts';
 import type { CommandParts } from '../command-line.ts';
-import { CommandFailure, EXIT_FAILED, EXIT_USAGE } from '../failure.ts';
+import { CommandFailure, EXIT_FAILED, EXIT_STOPPED, EXIT_USAGE } from '../failure.ts';
 import { printJson, printLine } from '../output.ts';
 import { startProgress } from '../progress.ts';
 import { preparedReplica, typesAsked } from '../replica.ts';
@@ -70,6 +70,7 @@ Examples:
           return;
         }
         const progress = await follow(parts, replica, id);
+        if (!progress.finished) process.exitCode = EXIT_STOPPED;
         if (parts.json) printJson({ scan: id, types, ...progress });
         else if (progress.finished)
           printLine(`Scan ${id} is finished: ${countText(progress.rows, 'row')} read.`);

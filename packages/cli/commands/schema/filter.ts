@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
-import { formatCachedSchema } from '@understudy/schema/cached-schema-file';
+import { cachedSchemaJson, formatCachedSchema } from '@understudy/schema/cached-schema-file';
 import { filterSchema, PatternError, parsePatterns } from '@understudy/schema/patterns';
 import { CommandFailure, EXIT_USAGE } from '../../failure.ts';
+import { printJson } from '../../output.ts';
 import type { RegisterCommand } from '../all.ts';
 import { fullSchemaIn, fullSchemaOfSite } from './full-schema-source.ts';
 
@@ -38,7 +39,9 @@ Examples:
             throw new CommandFailure(`${options.patterns}: ${(error as Error).message}`, EXIT_USAGE);
           });
         const full = dump === undefined ? await fullSchemaOfSite(parts) : await fullSchemaIn(dump);
-        process.stdout.write(formatCachedSchema(filterSchema(full, patterns)));
+        const schema = filterSchema(full, patterns);
+        if (parts.json) printJson(JSON.parse(cachedSchemaJson(schema)));
+        else process.stdout.write(formatCachedSchema(schema));
       }),
     );
 };
