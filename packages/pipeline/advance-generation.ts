@@ -147,7 +147,8 @@ export async function rollBack(
   if (serving === undefined) throw new GenerationError('no generation is served');
   const previous = generations
     .filter((one) => one.id < serving.id && one.servingAt !== null && one.releasedAt === null)
-    .sort((a, b) => b.id - a.id)[0];
+    // Not by their ids: one that was given up for an older one is not what was served before this.
+    .sort((a, b) => Number(b.servingAt) - Number(a.servingAt))[0];
   if (previous === undefined)
     throw new GenerationError('no earlier generation is kept; apply its schema file instead');
   await activate(db, previous.id, 'retired');

@@ -173,6 +173,22 @@ describe('generations in PostgreSQL', () => {
     assert.deepEqual(await columns(), ['a', 'a$number']);
   });
 
+  test('a generation that was given up is not gone back to', async () => {
+    const serve = async (columns: Columns): Promise<number> => {
+      const id = await move(columns, { a: 'text', b: 'text' });
+      await beginRescan(db, id);
+      await scanAll();
+      await activate(db, id);
+      return id;
+    };
+    await first({ a: 'text', b: 'text' });
+    await scanAll();
+    const bad = await serve({ a: 'text' });
+    assert.deepEqual(await rollBack(db), { serving: 1, retired: bad });
+    const next = await serve({ b: 'text' });
+    assert.deepEqual(await rollBack(db), { serving: 1, retired: next });
+  });
+
   test('columns and tables that a view of somebody else needs stay, until it is gone, and nothing fails', async () => {
     await first({ a: 'text', b: 'text', c: 'text' });
     await scanAll();
