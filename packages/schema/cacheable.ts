@@ -1,5 +1,5 @@
 import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
-import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+import { type CachedField, type CachedSchema, type CachedType, isFieldName } from './cached-schema.ts';
 import type { SiteSchema } from './site-schema.ts';
 
 /** What a replica never keeps: the log has tables of its own, and per-user fields depend on who asks (protocol §3.4). */
@@ -19,6 +19,7 @@ export function cachedSchemaFrom(site: SiteSchema): CachedSchema {
     const fields = new Map<string, CachedField>();
     for (const field of siteFields.values()) {
       if (field.name === 'id' || field.name === 'type' || isPerUser(field.name)) continue;
+      if (!isFieldName(field.name)) continue;
       if (!isDataTypeName(field.dataType) || DATA_TYPES[field.dataType].storage === 'none') continue;
       fields.set(field.name, {
         name: field.name,

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { isDataTypeName } from '@understudy/domain/data-types/registry';
 import { parse, stringify } from 'yaml';
-import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+import { type CachedField, type CachedSchema, type CachedType, isFieldName } from './cached-schema.ts';
 
 /** A schema file that cannot be used; the message names the place. */
 export class CachedSchemaError extends Error {
@@ -9,7 +9,6 @@ export class CachedSchemaError extends Error {
 }
 
 const TYPE_NAME = /^[A-Z][A-Za-z0-9_]*$/;
-const FIELD_NAME = /^[a-z_][a-z0-9_]*$/i;
 const COLUMN_NAME = /^[a-z_][a-z0-9_]*\$[a-z_]+$/i;
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -17,7 +16,7 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function parseField(place: string, name: string, declared: unknown): CachedField {
-  if (!FIELD_NAME.test(name)) throw new CachedSchemaError(`${place}: not a field name`);
+  if (!isFieldName(name)) throw new CachedSchemaError(`${place}: not a field name`);
   if (declared === 'absent') return { name, dataType: 'text', validTypes: [], absent: true };
   const { column, ...typed } = isMapping(declared) ? declared : { [String(declared)]: [] };
   const [dataType, validTypes] =
@@ -47,7 +46,7 @@ function parseIdentifiers(declared: unknown): ReadonlyMap<string, string> {
   const identifiers = new Map<string, string>();
   for (const [type, field] of Object.entries(declared)) {
     if (!TYPE_NAME.test(type)) throw new CachedSchemaError(`identifiers.${type}: not an entity type`);
-    if (typeof field !== 'string' || !FIELD_NAME.test(field))
+    if (typeof field !== 'string' || !isFieldName(field))
       throw new CachedSchemaError(`identifiers.${type}: not a field name`);
     identifiers.set(type, field);
   }

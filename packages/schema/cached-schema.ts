@@ -1,5 +1,12 @@
 import type { DataTypeName } from '@understudy/domain/data-types/data-type';
 
+const FIELD_NAME = /^[a-z_][a-z0-9_]*$/i;
+
+/** Whether a field of this name can be kept: it names a column, and stands in schema files. */
+export function isFieldName(name: string): boolean {
+  return FIELD_NAME.test(name);
+}
+
 /** One cached field of an entity type. */
 export interface CachedField {
   readonly name: string;

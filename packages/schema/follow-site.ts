@@ -1,12 +1,14 @@
 import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
 import { isPerUser } from './cacheable.ts';
-import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+import { type CachedField, type CachedSchema, type CachedType, isFieldName } from './cached-schema.ts';
 import type { SiteField, SiteSchema } from './site-schema.ts';
 
 /** How a field of the site is kept, or null where it cannot be. */
 function keepable(field: SiteField | undefined): CachedField | null {
   if (field === undefined || !isDataTypeName(field.dataType)) return null;
   if (DATA_TYPES[field.dataType].storage === 'none' || isPerUser(field.name)) return null;
+  // One that cannot be kept must not stop all that can.
+  if (!isFieldName(field.name)) return null;
   return { name: field.name, dataType: field.dataType, validTypes: field.validTypes, absent: false };
 }
 

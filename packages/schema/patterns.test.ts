@@ -3,8 +3,10 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { cachedSchemaFrom } from './cacheable.ts';
 import { formatCachedSchema, parseCachedSchema } from './cached-schema-file.ts';
 import { fitToSite } from './difference.ts';
+import { followSite } from './follow-site.ts';
 import {
   type FullSchema,
   formatFullSchema,
@@ -145,4 +147,17 @@ test('the default patterns make a basic schema of a real site', {
   assert.deepEqual(parseCachedSchema(formatCachedSchema(basic)), basic);
   const everything = filterSchema(full, parsePatterns('+ *'));
   assert.equal(everything.types.size, 76, 'all but the event log');
+});
+
+test('a field whose name no column can have is left out, by patterns and where the site is followed', () => {
+  const site = parseSiteSchema({
+    Shot: { code: field('text'), sg_új_mező: field('text'), 'sg-b': field('number') },
+  });
+  const all = filterSchema(mergeSchemas(site), parsePatterns('+ *'));
+  for (const schema of [
+    all,
+    cachedSchemaFrom(site),
+    followSite(all, site, new Set(['Shot.sg_új_mező', 'Shot.sg-b'])),
+  ])
+    assert.deepEqual([...(schema.types.get('Shot')?.fields.keys() ?? [])], ['code']);
 });

@@ -1,7 +1,7 @@
 import { DATA_TYPES, isDataTypeName } from '@understudy/domain/data-types/registry';
 import picomatch from 'picomatch';
 import { isPerUser, NEVER_TYPES } from './cacheable.ts';
-import type { CachedField, CachedSchema, CachedType } from './cached-schema.ts';
+import { type CachedField, type CachedSchema, type CachedType, isFieldName } from './cached-schema.ts';
 import { identifierField } from './display-name.ts';
 import type { FullField, FullSchema } from './full-schema.ts';
 
@@ -53,6 +53,7 @@ export function parsePatterns(text: string): readonly Pattern[] {
 function keepable(field: FullField): CachedField | null {
   const { name, dataType, validTypes } = field;
   if (name === 'id' || name === 'type' || field.isPerUser || isPerUser(name)) return null;
+  if (!isFieldName(name)) return null;
   if (!isDataTypeName(dataType) || DATA_TYPES[dataType].storage === 'none') return null;
   return { name, dataType, validTypes, absent: false };
 }
