@@ -3,6 +3,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { refreshDue } from '@understudy/applier/refresh';
+import type { EventLogEntry } from '@understudy/domain/event';
+import { applyEvents } from '@understudy/pipeline/apply-events';
+import { storeEvents } from '@understudy/store/event-log';
+import { nextTick } from '@understudy/store/tick';
 import { initWatermark } from '@understudy/store/watermark';
 import { type Api, call, entitiesOf, readOf, startApi } from './api-rig.ts';
 import { followLog } from './follow-log.ts';
@@ -16,6 +21,7 @@ const SCHEMA = `types:
     content: text
     step: {entity: [Step]}
     task_assignees: {multi_entity: [HumanUser]}
+    upstream_tasks: {multi_entity: [Task]}
 `;
 
 before(async () => {
@@ -65,4 +71,30 @@ test('a computed name changes also where the person is not kept', async () => {
   await write('update', 'HumanUser', 4, field('lastname', 'Newly-Wed'));
   await followLog(api.replica);
   await agree('Task', ['task_assignees']);
+});
+
+test('that something was retired before it was revived changes nothing, however late it is told', async () => {
+  const { pool } = api.replica.db;
+  await write('update', 'Task', 6, field('upstream_tasks', [{ type: 'Task', id: 5 }]));
+  // The one is not kept, the other is.
+  for (const [type, id, list] of [
+    ['Step', 2, 'step'],
+    ['Task', 5, 'upstream_tasks'],
+  ] as const) {
+    await write('delete', type, id);
+    await write('revive', type, id);
+    await followLog(api.replica);
+    await agree('Task', [list]);
+    const { rows } = await pool.query<{ entry: EventLogEntry }>(
+      'select entry from understudy.event_log where event_type = $1 order by id desc limit 1',
+      [`Shotgun_${type}_Retirement`],
+    );
+    assert.ok(rows[0]);
+    const entry = { ...rows[0].entry, id: api.sandbox.data.lastId('EventLogEntry') + id * 1_000 };
+    await storeEvents(pool, [{ entry, tick: await nextTick(pool), late: true }]);
+    await applyEvents(api.replica, [entry]);
+    await agree('Task', [list]);
+    assert.equal(await refreshDue(api.replica, type, 10), 1);
+    await agree('Task', [list]);
+  }
 });

@@ -16,6 +16,8 @@ import { onReplica, originOf, type Replica } from './replica.ts';
 /** A request, and the tick of the event that asks for it. */
 interface PlannedRefresh extends RefreshRequest {
   readonly heardAt: number;
+  /** Whether it is asked for where the type is not kept, too: of those the name is, and whether they are alive. */
+  readonly isOfTarget: boolean;
 }
 
 /** What a batch of events comes to. */
@@ -80,7 +82,7 @@ async function applyStored(
   let last = 0;
   for await (const events of slices) {
     for (const { entry, tick, late } of events) {
-      plan.targets.push(...eventTargets(entry, tick, schema));
+      plan.targets.push(...eventTargets(entry, late ? NO_TICK : tick, schema));
       planEvent(replica, normalizeEvent(entry, { tick, late, schema }), plan);
       last = tick;
     }
@@ -101,14 +103,16 @@ async function applyStored(
     const { doubtful = [], missing = [] } = merged[at] ?? {};
     for (const { id } of ofTypes[at]?.changes ?? []) there.add(refKey({ type, id }));
     for (const id of missing) there.delete(refKey({ type, id }));
-    for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
-    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
+    const isOfTarget = false;
+    for (const id of doubtful)
+      plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last, isOfTarget });
+    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last, isOfTarget });
   }
   await upsertLinkTargets(
     tx,
     plan.targets.filter((target) => target.tick !== NO_TICK || !there.has(refKey(target))),
   );
-  const kept = plan.refreshes.filter((request) => schema.types.has(request.type) || request.linkers);
+  const kept = plan.refreshes.filter(({ type, isOfTarget }) => isOfTarget || schema.types.has(type));
   const wanted = isReplay ? await notFetchedSince(tx, replica, kept) : kept;
   await requestRefresh(tx, wanted);
   return { types: new Set(wanted.map((request) => request.type)), count };
@@ -145,17 +149,17 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
     plan.changes.set(type, ofType);
     ofType.push({ id, tick, siteTime, change: rowChange, eventId: event.id, user: event.user });
   };
-  const refresh = (reason: string, linkers = false): void => {
-    plan.refreshes.push({ type, id, reason, linkers, heardAt: tick });
+  const refresh = (reason: string, linkers = false, isOfTarget = linkers): void => {
+    plan.refreshes.push({ type, id, reason, linkers, heardAt: tick, isOfTarget });
   };
-  if (change.kind === 'retire' || change.kind === 'revive') {
-    plan.targets.push({ type, id, active: change.kind === 'revive', tick });
-  }
   if (change.kind === 'revive') refresh('revived', true);
+  const isOfLife = change.kind === 'retire' || change.kind === 'revive';
+  // What is true now only the site can say: later ones may have been heard before.
   if (event.late) {
-    refresh('came late');
+    refresh('came late', false, isOfLife);
     return;
   }
+  if (isOfLife) plan.targets.push({ type, id, active: change.kind === 'revive', tick });
   switch (change.kind) {
     case 'new':
       refresh('new');
@@ -238,6 +242,6 @@ function planTouched(replica: Replica, event: NormalizedEvent, plan: Plan): void
   if (change.kind === 'ignore' || change.kind === 'schema') return;
   for (const { type, id } of event.touched) {
     if (mayList(replica.schema, type, change.target.type))
-      plan.refreshes.push({ type, id, reason: 'linked', heardAt: event.tick });
+      plan.refreshes.push({ type, id, reason: 'linked', heardAt: event.tick, isOfTarget: false });
   }
 }

@@ -5,7 +5,7 @@ import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { mergeFetched, requestedFields } from '@understudy/store/merge/fetched';
 import type { Source } from '@understudy/store/merge/origin';
 import { removeVanished } from '@understudy/store/merge/vanished';
-import { completeRefresh, requestRefresh } from '@understudy/store/refresh-requests';
+import { completeRefresh, type FetchedLinkers, requestRefresh } from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
 import { otherSides } from './other-sides.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
@@ -13,6 +13,7 @@ import { onReplica, originOf, type Replica } from './replica.ts';
 /**
  * Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed.
  * @param source what the data-update log says of it.
+ * @param linkers what was fetched before of what links to them.
  * @returns entities that this puts in doubt (`otherSides`); they are asked for as well.
  */
 export function refreshEntities(
@@ -21,8 +22,9 @@ export function refreshEntities(
   ids: readonly number[],
   priority: Priority,
   source: Source = 'refresh',
+  linkers: FetchedLinkers | null = null,
 ): Promise<readonly EntityRef[]> {
-  return onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source));
+  return onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source, linkers));
 }
 
 async function refreshOnce(
@@ -31,6 +33,7 @@ async function refreshOnce(
   ids: readonly number[],
   priority: Priority,
   source: Source,
+  linkers: FetchedLinkers | null,
 ): Promise<readonly EntityRef[]> {
   const origin = originOf(replica, source);
   const cached = replica.schema.types.get(type);
@@ -52,7 +55,7 @@ async function refreshOnce(
     const doubtful = await otherSides(tx, replica.schema, table, { tick, rows });
     await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows, origin });
     await removeVanished(tx, table, vanished, tick, origin);
-    await completeRefresh(tx, type, ids, tick);
+    await completeRefresh(tx, type, ids, tick, linkers);
     await requestRefresh(tx, doubtful);
     return doubtful;
   });
@@ -81,14 +84,17 @@ async function fetchIds(
 /**
  * Fetches everything that links to entities that were revived: while a target is retired the site does not show the
  * link, so a row fetched in that time lacks it, and no event tells that it is back (protocol §3.4).
+ * @returns what `refreshEntities` is to be told, which ends the request.
  */
 export async function refreshLinkers(
   replica: Replica,
   type: string,
   ids: readonly number[],
   priority: Priority,
-): Promise<void> {
+): Promise<FetchedLinkers> {
+  const tick = await nextTick(replica.db.pool);
   await onReplica(replica, (current) => refreshLinkersOnce(current, type, ids, priority));
+  return { ids, tick };
 }
 
 async function refreshLinkersOnce(

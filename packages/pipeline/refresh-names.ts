@@ -1,7 +1,7 @@
 import type { Priority } from '@understudy/site-client/budget';
 import { and, leaf } from '@understudy/site-client/filters';
 import { recordSeenTargets, type SeenTarget } from '@understudy/store/link-targets';
-import { completeRefresh } from '@understudy/store/refresh-requests';
+import { completeRefresh, type FetchedLinkers } from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
 import type { Replica } from './replica.ts';
 
@@ -10,6 +10,7 @@ const NAME = 'cached_display_name';
 /**
  * Fetches of entities of a type that is not kept what links to them show: their names, and whether they are alive.
  * Those that nothing kept was ever seen to link to are left out.
+ * @param linkers what was fetched before of what links to them.
  * @throws SiteUnavailable, SiteFault
  */
 export async function refreshNames(
@@ -17,6 +18,7 @@ export async function refreshNames(
   type: string,
   ids: readonly number[],
   priority: Priority,
+  linkers: FetchedLinkers | null = null,
 ): Promise<void> {
   const { pool } = replica.db;
   const tick = await nextTick(pool);
@@ -41,5 +43,5 @@ export async function refreshNames(
     open = open.filter((id) => !found.has(id));
   }
   await recordSeenTargets(pool, seen, tick);
-  await completeRefresh(pool, type, ids, tick);
+  await completeRefresh(pool, type, ids, tick, linkers);
 }

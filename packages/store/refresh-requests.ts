@@ -64,16 +64,27 @@ export async function dueRefreshes(
   return rows.map((row) => ({ id: Number(row.entity_id), linkers: row.linkers }));
 }
 
-/** Ends the requests that a fetch answered: those made before the fetch took its tick. */
+/** Entities of which everything that links to them was fetched, and the tick that was taken before. */
+export interface FetchedLinkers {
+  readonly ids: readonly number[];
+  readonly tick: number;
+}
+
+/**
+ * Ends the requests that a fetch answered: those made before the fetch took its tick, and, where what links to the entity
+ * was asked for, before that was fetched.
+ */
 export async function completeRefresh(
   tx: Queryable,
   type: string,
   ids: readonly number[],
   fetchTick: number,
+  linkers: FetchedLinkers | null = null,
 ): Promise<void> {
   await tx.query(
-    'delete from understudy.refresh_request where entity_type = $1 and entity_id = any($2::bigint[]) and tick < $3',
-    [type, ids, fetchTick],
+    `delete from understudy.refresh_request where entity_type = $1 and entity_id = any($2::bigint[]) and tick < $3
+       and (not linkers or (entity_id = any($4::bigint[]) and tick < $5))`,
+    [type, ids, fetchTick, linkers?.ids ?? [], linkers?.tick ?? 0],
   );
 }
 

@@ -51,13 +51,14 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
       [...byType].map(async ([type, ofType]) => {
         const ids = [...new Set(ofType.map((ref) => ref.id))];
         const revived = ofType.filter((ref) => ref.linkers).map((ref) => ref.id);
-        if (revived.length > 0) await refreshLinkers(replica, type, [...new Set(revived)], 'client');
+        const linkers =
+          revived.length === 0 ? null : await refreshLinkers(replica, type, [...new Set(revived)], 'client');
         const found: Written[] = [];
         for (let start = 0; start < ids.length; start += PAGE) {
           const some = ids.slice(start, start + PAGE);
           if (replica.schema.types.has(type))
-            found.push(...(await refreshEntities(replica, type, some, 'client', 'write')));
-          else await refreshNames(replica, type, some, 'client');
+            found.push(...(await refreshEntities(replica, type, some, 'client', 'write', linkers)));
+          else await refreshNames(replica, type, some, 'client', linkers);
         }
         return found;
       }),

@@ -31,9 +31,10 @@ async function refreshSome(replica: Replica, type: string, due: readonly Due[]):
   const ids = due.map((request) => request.id);
   try {
     const revived = due.filter((request) => request.linkers).map((request) => request.id);
-    if (revived.length > 0) await refreshLinkers(replica, type, revived, 'refresh');
-    if (replica.schema.types.has(type)) await refreshEntities(replica, type, ids, 'refresh');
-    else await refreshNames(replica, type, ids, 'refresh');
+    const linkers = revived.length === 0 ? null : await refreshLinkers(replica, type, revived, 'refresh');
+    if (replica.schema.types.has(type))
+      await refreshEntities(replica, type, ids, 'refresh', 'refresh', linkers);
+    else await refreshNames(replica, type, ids, 'refresh', linkers);
   } catch (error) {
     if (isOfOne(error) && due.length > 1) {
       const half = Math.ceil(due.length / 2);

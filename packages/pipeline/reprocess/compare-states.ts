@@ -65,9 +65,11 @@ export async function repairStates(
     .sort((a, b) => a - b);
   for (let at = 0; at < different.length; at += PAGE) {
     const ids = different.slice(at, at + PAGE);
-    await refreshEntities(replica, range.type, ids, options.priority, 'reprocess');
     const revived = ids.filter((id) => ours.get(id) === false && theirs.get(id) === true);
-    if (revived.length > 0) await refreshLinkers(replica, range.type, revived, options.priority);
+    // First: once it is alive here as well, nobody would look for what links to it.
+    const linkers =
+      revived.length === 0 ? null : await refreshLinkers(replica, range.type, revived, options.priority);
+    await refreshEntities(replica, range.type, ids, options.priority, 'reprocess', linkers);
     await options.onPage();
   }
   return { checked: new Set([...ours.keys(), ...theirs.keys()]).size, repaired: different.length };

@@ -181,3 +181,23 @@ test('a name that is known by another one is replaced where most are new', async
   await db.transaction((tx) => merge(tx, 4, [shotOf(3, 'c', 'told too late')], true));
   assert.deepEqual(await names('Sequence'), [{ id: 7, name: 'new name' }]);
 });
+
+test('of a row that a later fetch has told of, an older one says neither its name nor that it is retired', async () => {
+  const row = { ...shotOf(1, 'a', 'seq'), cached_display_name: 'new' };
+  const told = (tick: number, active: boolean, name: string): Promise<unknown> =>
+    db.transaction((tx) =>
+      mergeFetched(tx, table, {
+        tick,
+        siteTime: new Date(tick * 1_000),
+        rows: [{ row: { ...row, cached_display_name: name }, active }],
+      }),
+    );
+  await told(5, true, 'new');
+  // Of what is known already nothing is written.
+  await told(9, true, 'new');
+  await told(7, false, 'old');
+  const { rows } = await db.pool.query(
+    `select name, active from understudy.link_target where entity_type = 'Shot' and entity_id = 1`,
+  );
+  assert.deepEqual(rows, [{ name: 'new', active: true }]);
+});

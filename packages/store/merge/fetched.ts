@@ -109,7 +109,15 @@ export async function mergeFetched(
     ...writing,
     readKnownLinks(tx, table, lists, takenIds),
     // Where rows are new, their names are.
-    (absent.length > 0 ? recordNewTargets : recordSeenTargets)(tx, targetsSeen(table, rows), tick),
+    (absent.length > 0 ? recordNewTargets : recordSeenTargets)(
+      tx,
+      targetsSeen(
+        table,
+        rows,
+        taken.flatMap((at) => rows[at] ?? []),
+      ),
+      tick,
+    ),
   ]);
   const links = taken.flatMap((at): FetchedLinks[] => {
     const one = rows[at];
@@ -184,8 +192,15 @@ function listsOf(table: EntityTable): readonly string[] {
   return [...table.fields].flatMap(([name, storage]) => (storage.kind === 'links' ? [name] : []));
 }
 
-/** Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves. */
-export function targetsSeen(table: EntityTable, rows: FetchedRows['rows']): readonly SeenTarget[] {
+/**
+ * Names of everything the rows link to (they are alive, or they would not be shown), and of the rows themselves.
+ * @param taken those that took the fetch: of others a later one has told, which is not known of what it only repeated.
+ */
+export function targetsSeen(
+  table: EntityTable,
+  rows: FetchedRows['rows'],
+  taken: FetchedRows['rows'] = rows,
+): readonly SeenTarget[] {
   const targets: SeenTarget[] = [];
   const see = ({ type, id, name }: EntityLink): void => {
     targets.push(name === undefined ? { type, id, active: true } : { type, id, name, active: true });
@@ -201,7 +216,7 @@ export function targetsSeen(table: EntityTable, rows: FetchedRows['rows']): read
       for (const { row } of rows) for (const link of linksOf(row[field])) see(link);
   }
   const { type } = table;
-  for (const { row, active } of rows) {
+  for (const { row, active } of taken) {
     const name = row[DISPLAY_NAME];
     // Null is a name as well: of an entity whose name was cleared.
     const isTold = typeof name === 'string' || name === null;

@@ -89,7 +89,8 @@ export async function mergePartial(
   const told = { fields: lists, rows: links, known: knownLinks, tick, isPartial: true };
   await mergeFetchedLinks(tx, table, told, origin);
   await logUpdates(tx, updates);
-  await recordSeenTargets(tx, targetsSeen(table, rows), tick);
+  const taken = rows.filter(({ row }) => (known.get(row.id)?.fetchedTick ?? 0) < tick);
+  await recordSeenTargets(tx, targetsSeen(table, rows, taken), tick);
   return missing;
 }
 
