@@ -83,16 +83,20 @@ export class PlainClient implements ApiClient {
   }
 
   #head(statusCode: number, headers: HeaderList, framing: string, closes: boolean): string {
+    const { keepAliveSeconds, date } = this.#answers;
     let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n`;
+    let isDated = false;
     for (let at = 0; at < headers.length; at += 2) {
       const name = headers[at] as string;
       const value = headers[at + 1] as string | readonly string[];
+      // The site's answers have their date.
+      if (name === 'date') isDated = true;
       if (typeof value === 'string') head += headerLine(name, value);
       else for (const one of value) head += headerLine(name, one);
     }
-    const { keepAliveSeconds, date } = this.#answers;
+    if (!isDated) head += `date: ${date()}\r\n`;
     const connection = closes ? 'close' : `keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}`;
-    return `${head}${framing}date: ${date()}\r\nconnection: ${connection}\r\n\r\n`;
+    return `${head}${framing}connection: ${connection}\r\n\r\n`;
   }
 }
 

@@ -352,6 +352,22 @@ describe('a plain connection', () => {
     }
   });
 
+  test('an answer has one date, its own where it has one', async () => {
+    const date = 'Thu, 01 Jan 2026 00:00:00 GMT';
+    for (const given of [[], ['date', date]]) {
+      const { socket, seen } = open(rig);
+      socket.write(call('{}'));
+      (await next()).send({ ...ok, headers: [...ok.headers, ...given] }, true);
+      await once(socket, 'close');
+      const dates =
+        seen()
+          .toString('latin1')
+          .match(/^date: .*$/gim) ?? [];
+      assert.equal(dates.length, 1);
+      if (given.length > 0) assert.equal(dates[0], `date: ${date}`);
+    }
+  });
+
   test('sends no header that would end where its value does not', async () => {
     const { socket } = open(rig);
     socket.write(call('{}'));
