@@ -307,7 +307,9 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
     }
 
     const bridge = await openDoor(door, new URL(database.url));
-    await page.getByText('The replica’s tables are not made yet').waitFor();
+    await page.getByText('The replica’s tables are not made yet: no service').waitFor();
+    await page.getByRole('region', { name: 'Services' }).getByText('tables are not made yet.').waitFor();
+    assert.equal(await page.getByText('Not known without PostgreSQL.').count(), 0);
     await until('the queues in PostgreSQL are shown', async () => {
       return (await fetch(`${withoutRedis.url}/queues/api/queues`)).ok;
     });
@@ -318,6 +320,40 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
     await page.close();
     await withoutRedis.stop();
     bridge.close();
+    await database.drop();
+  });
+
+  test('names of pods and the reason why a reader is not ready leave rows that can be read', async () => {
+    const database = await createTestDatabase();
+    const db = await openDatabase({ url: database.url, poolSize: 2, applicationName: 'test' });
+    await fill(db, database.url);
+    await heartbeat(db.pool, {
+      service: 'api-reader',
+      instance: 'understudy-api-reader-7d9f8b6c5d-x2x9z:1',
+      version: '0.1.0',
+      state: 'the scan of generation 12 is under way: 14 of 77 entity types are served',
+    });
+    const dashboard = await start(database.url, database.url);
+    for (const [name, viewport, highest] of [
+      ['pods-wide', WIDE, 170],
+      ['pods-narrow', NARROW, 280],
+    ] as const) {
+      const { page } = await open(dashboard.url, { viewport });
+      await page.getByText('14 of 77 entity types').waitFor();
+      const heights = await page
+        .locator('#services tbody tr')
+        .evaluateAll((rows) => rows.map((row) => row.getBoundingClientRect().height));
+      await picture(page, name);
+      assert.ok(Math.max(...heights) < highest, `${name}: rows of ${heights.map(Math.round)} pixels`);
+      const wide = await page.evaluate(() => {
+        const table = document.querySelector('#services')?.parentElement;
+        return table == null ? 1 : table.scrollWidth - table.clientWidth;
+      });
+      assert.equal(wide, 0, `${name}: the table is wider than its place`);
+      await page.close();
+    }
+    await dashboard.stop();
+    await db.close();
     await database.drop();
   });
 

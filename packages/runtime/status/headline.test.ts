@@ -75,6 +75,25 @@ test('a service counts as missing only when no instance of it lives', () => {
   assert.deepEqual(without.notes, [{ level: 'problem', text: 'No applier runs.' }]);
 });
 
+test('a process that was paused when it died is no longer paused', () => {
+  const paused = { service: 'applier', instance: 'here:0', version: '1', state: 'paused', silentMs: 500 };
+  assert.match(say({ services: [paused, ...SERVICES] }).notes[0]?.text ?? '', /^applier is paused/);
+  assert.equal(say({ services: [{ ...paused, silentMs: 99_000 }, ...SERVICES] }).level, 'ok');
+});
+
+test('a replica that was never polled is not up to date', () => {
+  const headline = say({
+    watermark: { polledThrough: 9, appliedThrough: 9, lastPollAt: null, lagMs: null },
+  });
+  assert.deepEqual(headline, {
+    level: 'busy',
+    text: 'Working',
+    notes: [
+      { level: 'busy', text: 'The site’s event log was not polled yet. Readers pass requests through.' },
+    ],
+  });
+});
+
 test('a full scan under way is told in percent of all its types', () => {
   const scan = { id: 1, kind: 'full', reason: 'start', rows: 10 };
   const headline = say({

@@ -53,7 +53,9 @@ function partNotes({ database, queue }: SystemStatus): readonly Note[] {
 
 function serviceNotes(services: NonNullable<SystemStatus['report']>['services']): readonly Note[] {
   const alive = new Set(services.flatMap((one) => (one.silentMs < SILENT_MS ? [one.service] : [])));
-  const paused = new Set(services.flatMap((one) => (one.state === 'paused' ? [one.service] : [])));
+  const paused = new Set(
+    services.flatMap((one) => (one.state === 'paused' && one.silentMs < SILENT_MS ? [one.service] : [])),
+  );
   return [
     ...NEEDED_SERVICES.flatMap((service): readonly Note[] =>
       alive.has(service) ? [] : [{ level: 'problem', text: `No ${service} runs.` }],
@@ -72,6 +74,11 @@ function replicaNotes(report: NonNullable<SystemStatus['report']>, maxLagMs: num
   const notes: Note[] = [];
   if (watermark === null) notes.push({ level: 'busy', text: 'The site’s event log is not followed yet.' });
   const lagMs = watermark?.lagMs ?? null;
+  if (watermark !== null && lagMs === null)
+    notes.push({
+      level: 'busy',
+      text: 'The site’s event log was not polled yet. Readers pass requests through.',
+    });
   if (lagMs !== null && lagMs > maxLagMs)
     notes.push({
       level: 'problem',
