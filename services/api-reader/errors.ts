@@ -25,6 +25,7 @@ const FORBIDDEN = 403;
 const NOT_FOUND = 404;
 const TOO_SLOW = 408;
 const CONTENT_TOO_LARGE = 413;
+const INTERNAL_ERROR = 500;
 const UNAVAILABLE = 503;
 
 /** A body that is not a request of the JSON API; nothing is sent to the site. */
@@ -81,13 +82,21 @@ export const writeNotSent = (why: string): ReaderError =>
     FAULT_CODES.operation,
   );
 
+const ANSWER_LOST =
+  'Understudy: the answer of the site was lost. The write may have been done: look before you repeat it';
+
 /** A write that may have been done (protocol §1.4): a fault, which no client sends again by itself. */
-export const writeAnswerLost = (): ReaderError =>
-  new ReaderError(
-    'Understudy: the answer of the site was lost. The write may have been done: look before you repeat it',
-    OK,
-    FAULT_CODES.operation,
-  );
+export const writeAnswerLost = (): ReaderError => new ReaderError(ANSWER_LOST, OK, FAULT_CODES.operation);
+
+/** The same of what is no call of the JSON API: its clients look at the status, and take 200 for done. */
+export const answerLost = (): ReaderError =>
+  new ReaderError(ANSWER_LOST, INTERNAL_ERROR, FAULT_CODES.operation);
+
+/** A failure as the REST API has it (protocol §7.1). */
+export function restFault({ message, statusCode, faultCode }: ReaderError, requestId: string): Json {
+  const error = { id: requestId, status: statusCode, code: faultCode, title: message };
+  return { errors: [{ ...error, source: null, detail: null }] };
+}
 
 /** The envelope of a fault (protocol §1.3). */
 export function faultBody(message: string, code: number): Json {

@@ -255,6 +255,43 @@ test('a change of the schema through the REST API is told of before the reply, a
   assert.equal(schemaChanges, before + 1);
 });
 
+test('a write of the REST API whose answer is lost is told as REST tells of failures, and changed the schema perhaps', async () => {
+  const json = { 'content-type': 'application/json' };
+  for (const fail of [
+    (reply: ServerResponse) => reply.destroy(),
+    (reply: ServerResponse) => reply.writeHead(504).end(),
+  ]) {
+    let asked = 0;
+    onSite = (request, reply) => {
+      request.resume().on('end', () => {
+        asked += 1;
+        fail(reply);
+      });
+    };
+    const before = schemaChanges;
+    for (const path of [
+      '/api/v1/schema/Shot/fields',
+      '/api/v1/entity/shots',
+      '/api/v1/entity/_batch',
+      '/api/v1/webhook/hooks',
+    ]) {
+      const { status, text } = await post(path, json, '{}');
+      assert.equal(status, 500, path);
+      const [error] = (JSON.parse(text) as { errors: { status: number; code: number; title: string }[] })
+        .errors;
+      assert.deepEqual([error?.status, error?.code], [500, 104]);
+      assert.match(error?.title ?? '', /may have been done/);
+    }
+    assert.equal(schemaChanges, before + 1);
+    assert.equal(asked, 4);
+  }
+  // What only reads may be asked again.
+  onSite = (request, reply) => request.resume().on('end', () => reply.writeHead(504).end());
+  assert.equal((await post('/api/v1/entity/shots/_search', json, '{}')).status, 504);
+  onSite = (request) => request.socket.destroy();
+  assert.equal((await post('/api/v1/entity/shots/_search', json, '{}')).status, 503);
+});
+
 test('redirects and cookies go through as they are', async () => {
   onSite = (request, reply) => {
     reply.writeHead(302, {

@@ -2,10 +2,10 @@ import type { Readable } from 'node:stream';
 import type { Replica } from '@understudy/pipeline/replica';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { siteAway, writeAnswerLost } from './errors.ts';
+import { answerLost, ReaderError, restFault, siteAway } from './errors.ts';
 import { REPEAT_STATUSES } from './pass-through.ts';
 import { plainBytes } from './plain-bytes.ts';
-import { restSubjects, restWrites } from './rest-writes.ts';
+import { isRestRead, restSubjects, restWrites } from './rest-writes.ts';
 import { beginSettling, type Settle, type SettleParts } from './settle-write.ts';
 import { withHead } from './stream-head.ts';
 import { FORM_HEAD_BYTES, formFields, uploadSubjects } from './upload-writes.ts';
@@ -50,6 +50,10 @@ export function media(app: FastifyInstance, parts: MediaParts): void {
   app.register(async (files) => {
     files.removeAllContentTypeParsers();
     files.addContentTypeParser('*', (_request, payload, done) => done(null, payload));
+    files.setErrorHandler((error, request, reply) => {
+      if (!(error instanceof ReaderError) || !isRest(parts, request)) throw error;
+      return reply.code(error.statusCode).send(restFault(error, request.id));
+    });
     for (const url of PASSED_ON) {
       files.route({
         method: [...METHODS],
@@ -64,6 +68,9 @@ export function media(app: FastifyInstance, parts: MediaParts): void {
     }
   });
 }
+
+const isRest = (parts: MediaParts, { routeOptions: { url } }: FastifyRequest): boolean =>
+  url === `${parts.prefix}${REST}`;
 
 const bodyOf = (request: FastifyRequest): Readable | null =>
   request.body === undefined ? null : request.raw;
@@ -110,12 +117,21 @@ async function write(
   reply: FastifyReply,
   body: Readable | null,
 ): Promise<FastifyReply> {
-  const answer = await sendOn(parts, request, reply, body, true).catch(refuse);
+  const isWrite = !isRestRead(request.url);
+  const answer = await sendOn(parts, request, reply, body, isWrite).catch(refuse);
+  if (isWrite) refuseRepeating(answer);
   return relay(reply, answer);
 }
 
+/** @throws ReaderError for an answer that would have the client send its write again (protocol §1.4). */
+function refuseRepeating({ statusCode, body }: UpstreamReply): void {
+  if (!REPEAT_STATUSES.has(statusCode)) return;
+  body.destroy();
+  throw answerLost();
+}
+
 function refuse(error: unknown): never {
-  if (error instanceof SiteAnswerLost) throw writeAnswerLost();
+  if (error instanceof SiteAnswerLost) throw answerLost();
   if (error instanceof SiteUnavailable) throw siteAway('files');
   throw error;
 }
@@ -180,8 +196,12 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   const requests = (): ReturnType<typeof restWrites> =>
     restWrites(request.method, request.url, content?.head() ?? Buffer.alloc(0), types);
   if (isSchema(request.url)) {
-    const answer = await sendOn(parts, request, reply, content?.stream ?? null, true).catch(refuse);
+    const answer = await sendOn(parts, request, reply, content?.stream ?? null, true).catch(async (error) => {
+      if (!(error instanceof SiteUnavailable)) await parts.schemaChanged();
+      return refuse(error);
+    });
     if (answer.statusCode < 300 || answer.statusCode >= SERVER_ERROR) await parts.schemaChanged();
+    refuseRepeating(answer);
     return relay(reply, answer);
   }
   if (restWrites(request.method, request.url, Buffer.alloc(0), types).length === 0 && !isBatch(request.url))
@@ -198,7 +218,7 @@ async function rest(parts: MediaParts, request: FastifyRequest, reply: FastifyRe
   const isDone = answer.statusCode < 300;
   if (isDone || answer.statusCode >= SERVER_ERROR)
     await settleRest(parts, request, requests(), isDone ? await readable(answer, bytes) : null);
-  if (REPEAT_STATUSES.has(answer.statusCode)) throw writeAnswerLost();
+  refuseRepeating(answer);
   return relay(reply, answer, bytes);
 }
 

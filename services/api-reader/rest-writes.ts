@@ -6,6 +6,11 @@ import { filesIn, linksIn, mayBeLinks, type WriteRequest } from './write-request
 
 const ENTITY_PATH = /^\/api\/v[0-9.]+\/entity\/([^/?]+)(?:\/([0-9]+))?(\/[^?]*)?(\?.*)?$/;
 const READS = new Set(['_search', '_summarize', '_text_search']);
+const READ_PATH =
+  /^(\/next=[^/]*)?\/api\/v[0-9.]+\/(auth\/access_token|entity\/(.+\/)?(_search|_summarize|_text_search))(\?|$)/;
+
+/** Whether what is sent to a path changes nothing, so that it may be sent again. @param path as it came, with the query. */
+export const isRestRead = (path: string): boolean => READ_PATH.test(path);
 
 /** `HumanUser` → `human_users`, `Status` → `statuses`, `TimeLog` → `time_logs` (protocol §7.2). */
 function restName(type: string): string {
