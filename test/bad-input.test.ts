@@ -353,6 +353,33 @@ test('a client that sends its request very slowly keeps nobody else waiting', as
   for (const socket of slow) socket.destroy();
 });
 
+test('clients that break off before they are answered are no failures of the reader', async () => {
+  const { hostname, port } = new URL(api.readerUrl);
+  api.sandbox.faults = { ...api.sandbox.faults, latencyMs: 2_000 };
+  const body = JSON.stringify({
+    method_name: 'followers',
+    params: [SCRIPT, { entity: { type: 'Shot', id: 1 } }],
+  });
+  const head = (target: string): string =>
+    `POST ${target} HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n`;
+  const requests = [
+    `${head('/api3/json')}\r\n${body}`,
+    `${head('/api3/json')}x-twice: 1\r\nx-twice: 2\r\n\r\n${body}`,
+    `${head('/upload/upload_file')}\r\n${body.slice(0, -1)}`,
+    'GET /file_serve/attachment/1 HTTP/1.1\r\nhost: x\r\n\r\n',
+  ];
+  const gone = (): number => api.logged.filter((line) => line.includes('a client went away')).length;
+  for (const [index, request] of requests.entries()) {
+    const socket = connect({ host: hostname, port: Number(port) });
+    socket.on('error', () => {
+      // It is this test that breaks off.
+    });
+    socket.end(request);
+    await until('the reader is told', async () => gone() > index);
+  }
+  api.sandbox.faults = { ...api.sandbox.faults, latencyMs: 0 };
+});
+
 test('after all this nothing has changed, and the reader answers', async () => {
   assert.deepEqual(await shotsOnSite(), shotsBefore);
   const reply = await call(api.readerUrl, 'read', readOf('Shot', ['code', 'description', 'sg_status_list']));

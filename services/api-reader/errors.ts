@@ -19,6 +19,15 @@ export class ReaderError extends Error {
   }
 }
 
+/** Whoever asked has gone away before there was an answer: nobody sees one, and nothing is wrong here. */
+export class ClientGone extends Error {
+  override readonly name = 'ClientGone';
+
+  constructor() {
+    super('the client went away');
+  }
+}
+
 const OK = 200;
 const BAD_REQUEST = 400;
 const FORBIDDEN = 403;

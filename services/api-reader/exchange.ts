@@ -3,6 +3,7 @@ import { AuthenticationFault } from '@understudy/site-client/faults';
 import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from './api-call.ts';
 import type { ApiClient } from './client/api-client.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
+import { ClientGone } from './errors.ts';
 import { failureFrom } from './failure.ts';
 import { HttpCall } from './http-call.ts';
 import { type Identity, identityOf } from './identity.ts';
@@ -64,6 +65,12 @@ const shortened = (name: string | null): string | null =>
 
 /** Bodies up to this are sent together with the headers; more is not copied for it. */
 const ONE_PIECE_BYTES = 16_384;
+
+/** In a word, for headers, logs and metrics. */
+function whyFailed(error: unknown): string {
+  if (error instanceof AuthenticationFault) return 'refused';
+  return error instanceof ClientGone ? 'client-gone' : 'failed';
+}
 
 const isWhole = (body: Answer['body']): body is WholeBody =>
   typeof body === 'string' || Buffer.isBuffer(body) || body instanceof OwnBytes;
@@ -162,7 +169,7 @@ export class Exchange {
 
   #fail(error: unknown, closes: boolean): void {
     this.#source = 'site';
-    this.#reason = error instanceof AuthenticationFault ? 'refused' : 'failed';
+    this.#reason = whyFailed(error);
     const failure = failureFrom(error, this.#parts.log.child({ requestId: this.#id }));
     const headers = this.#headers(this.#summary !== null);
     for (const [name, value] of Object.entries(failure.headers)) headers.push(name, value);

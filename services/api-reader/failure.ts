@@ -2,7 +2,7 @@ import type { Logger } from '@understudy/runtime/logging';
 import { AuthenticationFault, SiteUnavailable } from '@understudy/site-client/faults';
 import type { FastifyError } from 'fastify';
 import { JSON_HEADERS } from './api-call.ts';
-import { FAULT_CODES, faultBody, ReaderError, siteAway } from './errors.ts';
+import { ClientGone, FAULT_CODES, faultBody, ReaderError, siteAway } from './errors.ts';
 
 /** What a client is told of a failure. */
 export interface Failure {
@@ -31,6 +31,7 @@ export function failureFrom(error: unknown, log: Logger): Failure {
   const status = (error as FastifyError | null)?.statusCode;
   if (status !== undefined && status >= 400 && status < INTERNAL_ERROR)
     return failure(status, `Understudy: ${(error as FastifyError).message}`, FAULT_CODES.request);
-  log.error({ err: error }, 'a request failed');
+  if (error instanceof ClientGone) log.debug('a client went away before it was answered');
+  else log.error({ err: error }, 'a request failed');
   return failure(INTERNAL_ERROR, 'Understudy: internal error', FAULT_CODES.operation);
 }

@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { Replica } from '@understudy/pipeline/replica';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { answerLost, ReaderError, restFault, siteAway } from './errors.ts';
+import { answerLost, ClientGone, ReaderError, restFault, siteAway } from './errors.ts';
 import { REPEAT_STATUSES } from './pass-through.ts';
 import { plainBytes } from './plain-bytes.ts';
 import { isRestRead, restSubjects, restWrites } from './rest-writes.ts';
@@ -89,7 +89,7 @@ async function sendOn(
   isWrite: boolean,
 ): Promise<UpstreamReply> {
   const gone = new AbortController();
-  reply.raw.once('close', () => gone.abort());
+  reply.raw.once('close', () => gone.abort(new ClientGone()));
   return parts.upstreamOf(request).send({
     method: request.method,
     path: parts.prefix === '' ? request.url : request.url.replace(PREFIX, ''),
@@ -171,7 +171,7 @@ async function upload(
     if (error instanceof SiteUnavailable)
       return fail('Understudy: the site cannot be reached, nothing was uploaded');
     await settle(subjects(''), 'unknown');
-    if (reply.raw.destroyed) throw error;
+    if (reply.raw.destroyed) throw new ClientGone();
     return fail('Understudy: the answer of the site was lost, the upload may have been done');
   }
   const text = (await readable(answer, bytes)).toString('latin1');

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream';
+import { ClientGone } from '../errors.ts';
 import { type ApiClient, type HeaderList, originAt, type WholeAnswer } from './api-client.ts';
 
 /** A client whose request Node's HTTP server took. */
@@ -54,7 +55,7 @@ const listed = (headers: HeaderList, closes: boolean): string[] =>
 /** Aborts once the client has gone away before its answer was sent. */
 function goneOf(response: ServerResponse): AbortController {
   const gone = new AbortController();
-  const abort = (): void => gone.abort(new Error('the client went away'));
+  const abort = (): void => gone.abort(new ClientGone());
   if (response.closed || response.destroyed) abort();
   else response.once('close', abort);
   return gone;

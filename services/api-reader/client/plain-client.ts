@@ -2,6 +2,7 @@ import { type IncomingHttpHeaders, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { Transform, type TransformCallback } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { ClientGone } from '../errors.ts';
 import { type ApiClient, type HeaderList, originAt, type WholeAnswer } from './api-client.ts';
 
 const SECOND_MS = 1_000;
@@ -43,7 +44,7 @@ export class PlainClient implements ApiClient {
   /** To be told when its connection ends before it was answered. */
   goneAway(): void {
     this.#isGone = true;
-    this.#gone?.abort(new Error('the client went away'));
+    this.#gone?.abort(new ClientGone());
   }
 
   origin(siteHost: string): string | null {
