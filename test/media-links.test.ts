@@ -12,12 +12,14 @@ import { type Api, call, entitiesOf, type Reply, readOf, SCRIPT, send, startApi 
 /** Reads that ask for pictures are answered from the replica, with links that lead to the picture of the moment. */
 let api: Api;
 let folder: string;
+/** Of the schema; nothing can be a folder in it. */
+let file: string;
 
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), 'understudy-media-'));
   const path = fileURLToPath(new URL('../schema/default.yaml', import.meta.url));
   const schema = (await readFile(path, 'utf8')).replace('  Shot:\n', '  Shot:\n    image: image\n');
-  const file = join(folder, 'schema.yaml');
+  file = join(folder, 'schema.yaml');
   await writeFile(file, schema);
   api = await startApi({
     env: {
@@ -190,4 +192,18 @@ test('clients that ask for numbers, or through a proxy’s request, are answered
     (await call(api.readerUrl, 'read', read)).headers['x-understudy'],
     'site; reason=image-numbers',
   );
+});
+
+test('a folder that cannot be used costs nothing but the pictures in it', async () => {
+  const other = await startApi({
+    env: { UNDERSTUDY_SCHEMA_FILE: file, UNDERSTUDY_READER_MEDIA_FOLDER: join(file, 'thumbnails') },
+  });
+  try {
+    const read = readOf('Shot', ['image'], [['image', 'is_not', null]]);
+    const reply = await call(other.readerUrl, 'read', read);
+    assert.equal(reply.status, 200);
+    assert.ok(other.logged.some((line) => line.includes('folder of thumbnails cannot be used')));
+  } finally {
+    await other.stop();
+  }
 });

@@ -42,7 +42,7 @@ import { createSessionOwner } from './session-owner.ts';
 import { createShadowReads } from './shadow-reads.ts';
 import { createSiteReach } from './site-reach.ts';
 import { answerSummarize } from './summarize.ts';
-import { openThumbnailCache } from './thumbnail-cache.ts';
+import { openThumbnailCache, type ThumbnailCache } from './thumbnail-cache.ts';
 import { createUpstream, type Upstream } from './upstream.ts';
 import { writeEntities } from './write.ts';
 import { isWriteMethod } from './write-requests.ts';
@@ -64,6 +64,16 @@ export interface Reader {
   readonly url: string;
   /** Works until the signal is aborted, then drains and closes everything. */
   run(signal: AbortSignal): Promise<void>;
+}
+
+/** Opens the folder of thumbnails; without it links lead to the site, which is no reason to answer nobody. */
+async function cacheOrNone(folder: string, bytesMax: number, log: Logger): Promise<ThumbnailCache | null> {
+  try {
+    return await openThumbnailCache(folder, bytesMax, log);
+  } catch (error) {
+    log.error({ err: error }, 'the folder of thumbnails cannot be used: links lead to the site');
+    return null;
+  }
 }
 
 /**
@@ -132,7 +142,7 @@ export async function startReader(
 
   const mediaLinks = createMediaLinks(config.site.scriptKey);
   const { publicUrl, mediaFolder, mediaBytes } = config.reader;
-  const cache = mediaFolder === '' ? null : await openThumbnailCache(mediaFolder, mediaBytes, log);
+  const cache = mediaFolder === '' ? null : await cacheOrNone(mediaFolder, mediaBytes, log);
   // A connection of its own: it lives as long as what was seen through it can be relied upon.
   const looks = openReadConnections({
     url: config.database.url,
