@@ -149,6 +149,29 @@ describe('as of', () => {
     await answers();
   });
 
+  test('a field that came later, or had another data type before, holds up only reads of itself', async () => {
+    const { pool } = api.replica.db;
+    const { rows } = await pool.query<{ id: string }>('select min(id) as id from site.shot where _active');
+    const id = Number(rows[0]?.id);
+    const reading = (fields: readonly string[]): ReturnType<typeof readOf> =>
+      readOf('Shot', [...fields], [['id', 'is', id]]);
+    const before = await readAsOf(api.replica, reading(['description', 'assets']), null);
+    const at = await moment();
+    const fields = [{ field_name: 'description', value: 'later' }];
+    await write('update', { type: 'Shot', id, fields });
+    await pool.query(
+      `insert into understudy.data_update (tick, entity_type, entity_id, field, old, new, source)
+       values (1, 'Shot', $1, 'sg_cut_in', '"a text"', null, 'event')`,
+      [id],
+    );
+    await pool.query(`update understudy.followed_field set served_at = clock_timestamp()
+      where entity_type = 'Shot' and field = 'sg_cut_in'`);
+    assert.equal(await readAsOf(api.replica, reading(['description', 'assets']), { time: at }), before);
+    await assert.rejects(readAsOf(api.replica, reading(['sg_cut_in']), { time: at }), AsOfRefused);
+    const filtered = readOf('Shot', ['code'], [['sg_cut_in', 'is', 1]]);
+    await assert.rejects(readAsOf(api.replica, filtered, { time: at }), AsOfRefused);
+  });
+
   test('what the log does not reach is refused', async () => {
     const [read] = READS;
     await assert.rejects(readAsOf(api.replica, read, { time: new Date(0) }), AsOfRefused);

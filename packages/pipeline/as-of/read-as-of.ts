@@ -2,7 +2,8 @@ import { type CompiledRead, compileRead, pageOf } from '@understudy/query/compil
 import { boundAt } from '@understudy/query/sql';
 import { readUpdateLogSpan } from '@understudy/store/data-updates';
 import type { Queryable } from '@understudy/store/database';
-import { entityTable } from '@understudy/store/entity-tables';
+import { entityTable, type FieldStorage } from '@understudy/store/entity-tables';
+import { ROWS } from '@understudy/store/followed-fields';
 import type { Replica } from '../replica.ts';
 import { type Stand, undoType } from './undo-type.ts';
 
@@ -58,17 +59,15 @@ async function asOf(tx: Queryable, replica: Replica, read: CompiledRead, moment:
     // Whether a link's target was alive is in its own type's table.
     if (!tables.some((name) => read.sql.includes(name)) && !read.sql.includes('link_target')) continue;
     const isRead = tables.some((name) => read.sql.includes(name));
-    const { rows } = await tx.query<{ since: Date | null; open: boolean }>(
-      `select max(served_at) as since, bool_or(served_at is null) as open
-       from understudy.followed_field where entity_type = $1`,
-      [table.type],
+    if (!isRead) continue;
+    // Only what is read: a field that came later, or with another data type, says nothing of the others.
+    const fields = new Set(
+      [...table.fields].flatMap(([name, storage]) =>
+        placesOf(storage).some((place) => read.sql.includes(place)) ? [name] : [],
+      ),
     );
-    const since = rows[0]?.since ?? null;
-    if (isRead && (since === null || rows[0]?.open === true || since.getTime() > at.getTime()))
-      throw new AsOfRefused(
-        `${table.type} is kept completely only since ${since?.toISOString() ?? 'its first scan, which is not done'}`,
-      );
-    if (isRead) await undoType(tx, table, cut, stand);
+    await refuseBefore(tx, table.type, [ROWS, ...fields], at);
+    await undoType(tx, table, { cut, fields }, stand);
   }
   await tx.query(`create temp table lives on commit drop as
     select distinct on (entity_type, entity_id) entity_type, entity_id,
@@ -82,6 +81,34 @@ async function asOf(tx: Queryable, replica: Replica, read: CompiledRead, moment:
   // Longer names first: one may begin another.
   const names = [...stand.keys()].sort((a, b) => b.length - a.length);
   return names.reduce((sql, name) => sql.replaceAll(name, stand.get(name) ?? name), read.sql);
+}
+
+/** The columns or the table of a field. */
+function placesOf(storage: FieldStorage): readonly string[] {
+  switch (storage.kind) {
+    case 'column':
+      return [storage.column];
+    case 'link':
+      return [storage.typeColumn, storage.idColumn];
+    case 'links':
+      return [storage.table];
+    case 'none':
+      return [];
+  }
+}
+
+/** @throws AsOfRefused where a field of a type was not kept of all rows at a moment. */
+async function refuseBefore(tx: Queryable, type: string, fields: readonly string[], at: Date): Promise<void> {
+  const { rows } = await tx.query<{ since: Date | null; open: boolean }>(
+    `select max(served_at) as since, bool_or(served_at is null) as open
+     from understudy.followed_field where entity_type = $1 and field = any($2::text[])`,
+    [type, fields],
+  );
+  const since = rows[0]?.since ?? null;
+  if (since === null || rows[0]?.open === true || since.getTime() > at.getTime())
+    throw new AsOfRefused(
+      `what is asked of ${type} is kept completely only since ${since?.toISOString() ?? 'its scan, which is not done'}`,
+    );
 }
 
 async function cutAt(tx: Queryable, moment: Moment): Promise<{ readonly cut: string; readonly at: Date }> {

@@ -9,9 +9,16 @@ export type Stand = Map<string, string>;
 /**
  * Makes temporary views of a type's table and of the tables of its lists as they were at a moment: rows that changed
  * since are copied and the log undone in the copy, all others are read where they are.
- * @param cut SQL of what an entry of the log that came after the moment fulfils.
+ * @param what `cut`: SQL of what an entry of the log that came after the moment fulfils; `fields`: those that are read,
+ * nobody looks at what the others show.
  */
-export async function undoType(tx: Queryable, table: EntityTable, cut: string, stand: Stand): Promise<void> {
+export async function undoType(
+  tx: Queryable,
+  table: EntityTable,
+  what: { readonly cut: string; readonly fields: ReadonlySet<string> },
+  stand: Stand,
+): Promise<void> {
+  const { cut } = what;
   const number = stand.size;
   const log = `log_${number}`;
   const type = literal(table.type);
@@ -39,9 +46,12 @@ export async function undoType(tx: Queryable, table: EntityTable, cut: string, s
      where l.field <> '${ROW}' and (r.seq is null or l.seq < r.seq)
      order by l.entity_id, l.field, key, l.seq`,
   );
-  await undoRows(tx, table, { log, rows, first, number }, stand);
+  const scalars = [...scalarFields(table).values()].filter(
+    ({ name }) => what.fields.has(name) || !table.fields.has(name),
+  );
+  await undoRows(tx, table, scalars, { log, rows, first, number }, stand);
   for (const [field, storage] of table.fields)
-    if (storage.kind === 'links')
+    if (storage.kind === 'links' && what.fields.has(field))
       await undoLinks(tx, storage.table, field, { log, rows, first, number }, stand);
 }
 
@@ -62,11 +72,11 @@ function columnSql(field: ScalarField, at: number, value: string): string {
 async function undoRows(
   tx: Queryable,
   table: EntityTable,
+  fields: readonly ScalarField[],
   { log, rows, first, number }: Names,
   stand: Stand,
 ): Promise<void> {
   const undone = `undone_${number}`;
-  const fields = [...scalarFields(table).values()];
   await tx.query(
     `create temp table ${undone} on commit drop as select s.* from ${table.sqlName} s
      where s.id in (select entity_id from ${log}) and s.id not in (select entity_id from ${rows})`,
