@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { EventLogEntry } from '@understudy/domain/event';
+import { createTestDatabase } from '@understudy/harness/postgres';
 import { planFullScan } from '@understudy/pipeline/plan-scan';
 import { scanChunk } from '@understudy/scanner/scan-chunk';
 import { storeEvents } from '@understudy/store/event-log';
@@ -94,6 +95,27 @@ describe('understudy scan and events', () => {
     }
     for (const time of ['2026-11-26', '2026-11-26 08:00', '2026-11-26T08:00:00.5+01:00', '90min'])
       assert.equal((await api.understudy('history', 'Shot', '1', '--since', time)).code, 0, time);
+  });
+
+  test('an empty database is said to be one', async () => {
+    const empty = await createTestDatabase();
+    try {
+      for (const args of [
+        ['history', 'Shot', '1'],
+        ['events'],
+        ['ctl', 'all', 'ping', '--control-secret', 'a secret of enough letters'],
+        ['explain', '{}'],
+        ['schema', 'apply', 'schema/default.yaml'],
+        ['schema', 'status'],
+        ['dump-data'],
+      ]) {
+        const { code, stderr } = await api.understudy(...args, '--database-url', empty.url);
+        assert.equal(code, 69, `${args.join(' ')}: ${stderr}`);
+        assert.match(stderr, /^understudy: no service has prepared a replica.*\n$/, args.join(' '));
+      }
+    } finally {
+      await empty.drop();
+    }
   });
 
   test('output that cannot be written is said in one line', async () => {

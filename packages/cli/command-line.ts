@@ -4,9 +4,9 @@ import type { Config } from '@understudy/runtime/config/sections';
 import { holderName, VERSION } from '@understudy/runtime/heartbeat';
 import { createSiteClient, type SiteClient } from '@understudy/site-client/site-client';
 import { type SharedBudget, sharedBudget } from '@understudy/store/budget/shared-budget';
-import { type Database, type DatabaseOptions, openDatabase } from '@understudy/store/database';
+import { type Database, type DatabaseOptions, isUnprepared, openDatabase } from '@understudy/store/database';
 import type { Command } from 'commander';
-import { CommandFailure, EXIT_STOPPED } from './failure.ts';
+import { CommandFailure, EXIT_STOPPED, EXIT_UNAVAILABLE } from './failure.ts';
 
 /** What a subcommand works with: each part is opened at its first use and closed by `run`. */
 export interface CommandParts {
@@ -102,6 +102,8 @@ export function commandLine(program: Command): CommandLine {
       } catch (error) {
         // Whatever was waited for says so in words of its own.
         if (stopping.signal.aborted) throw new CommandFailure('stopped', EXIT_STOPPED);
+        if (isUnprepared(error))
+          throw new CommandFailure('no service has prepared a replica here yet', EXIT_UNAVAILABLE);
         throw error;
       } finally {
         await queues?.close();
