@@ -9,6 +9,7 @@ import { type EntityTable, entityTable } from '../entity-tables.ts';
 import { migrate } from '../migrate.ts';
 import { syncEntityTables } from '../sync-entity-tables.ts';
 import { mergeFetched } from './fetched.ts';
+import { removeVanished } from './vanished.ts';
 
 /** Two merges of the same new rows, or of rows that link to the same new entity, at the same time. */
 const SCHEMA = parseCachedSchema(`
@@ -37,7 +38,7 @@ before(async () => {
 });
 beforeEach(async () => {
   await db.pool.query(
-    'truncate site."shot", site."shot__tags", understudy.link_target, understudy.data_update',
+    'truncate site."shot", site."shot__tags", understudy.link_target, understudy.data_update, understudy.refresh_request',
   );
 });
 after(async () => {
@@ -200,4 +201,18 @@ test('of a row that a later fetch has told of, an older one says neither its nam
     `select name, active from understudy.link_target where entity_type = 'Shot' and entity_id = 1`,
   );
   assert.deepEqual(rows, [{ name: 'new', active: true }]);
+});
+
+test('a row that the site no longer has is not brought back by an answer from before, but asked for', async () => {
+  const shot = shotOf(1, 'a', 'sequence');
+  await db.transaction((tx) => merge(tx, 5, [shot], true));
+  await db.transaction((tx) => removeVanished(tx, table, [1], 20));
+  await db.transaction((tx) => merge(tx, 10, [shot, shotOf(2, 'b', 'sequence')], true));
+  const { rows } = await db.pool.query('select id::int from site."shot"');
+  assert.deepEqual(rows, [{ id: 2 }]);
+  const { rows: asked } = await db.pool.query('select entity_id::int as id from understudy.refresh_request');
+  assert.deepEqual(asked, [{ id: 1 }]);
+  await db.transaction((tx) => merge(tx, 30, [shot], true));
+  const { rows: shown } = await db.pool.query('select id::int from site."shot" order by id');
+  assert.deepEqual(shown, [{ id: 1 }, { id: 2 }]);
 });

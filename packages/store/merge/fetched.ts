@@ -3,6 +3,7 @@ import { isEntityRef } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
 import { recordNewTargets, recordSeenTargets, type SeenTarget } from '../link-targets.ts';
+import { requestRefresh } from '../refresh-requests.ts';
 import { sentTogether } from '../sent-together.ts';
 import { arrayParameter } from './array-parameter.ts';
 import { scalarFields } from './columns.ts';
@@ -67,7 +68,7 @@ export function requestedFields(table: EntityTable): readonly string[] {
  *
  * A row that did not change is written all the same: its tick and the site's time are what keeps an older event or
  * fetch, told later, from setting it back.
- * @returns ids of the rows that took the fetch.
+ * @returns ids of the rows that took the fetch; one that is gone since is asked for again instead.
  * @throws MergeRaced where somebody else makes one of the rows at the same time.
  */
 export async function mergeFetched(
@@ -85,12 +86,19 @@ export async function mergeFetched(
   // Values are gathered while PostgreSQL locks the rows, names while it writes them.
   const [known, columns] = await sentTogether([lockRows(tx, table, ids, []), columnsOf(table, rows)]);
   const there: number[] = [];
-  const absent: number[] = [];
+  let absent: number[] = [];
   rows.forEach(({ row }, at) => {
     const ours = known.get(row.id);
     if (ours === undefined) absent.push(at);
     else if (ours.fetchedTick < tick) there.push(at);
   });
+  const gone = await goneSince(
+    tx,
+    table,
+    absent.map((at) => ids[at] ?? 0),
+    tick,
+  );
+  absent = absent.filter((at) => !gone.has(ids[at] ?? 0));
   const writing = [
     writeRows(tx, table, 'change', { tick, siteTime, origin }, columns, there, {
       sqlType: 'tid',
@@ -104,29 +112,48 @@ export async function mergeFetched(
   const taken = [...there, ...absent].sort((a, b) => a - b);
   const lists = listsOf(table);
   const takenIds = taken.map((at) => ids[at] ?? 0);
+  const takenRows = taken.flatMap((at) => rows[at] ?? []);
   // Rows before names: the order of locks is the same for everybody.
   const [changed, , knownLinks] = await sentTogether([
     ...writing,
     readKnownLinks(tx, table, lists, takenIds),
     // Where rows are new, their names are.
-    (absent.length > 0 ? recordNewTargets : recordSeenTargets)(
-      tx,
-      targetsSeen(
-        table,
-        rows,
-        taken.flatMap((at) => rows[at] ?? []),
-      ),
-      tick,
-    ),
+    (absent.length > 0 ? recordNewTargets : recordSeenTargets)(tx, targetsSeen(table, rows, takenRows), tick),
   ]);
-  const links = taken.flatMap((at): FetchedLinks[] => {
-    const one = rows[at];
-    if (one === undefined) return [];
-    const { row } = one;
-    return [{ row, later: changed.get(row.id) ?? NONE, appeared: !known.has(row.id) }];
-  });
+  const links = takenRows.map(
+    ({ row }): FetchedLinks => ({
+      row,
+      later: changed.get(row.id) ?? NONE,
+      appeared: !known.has(row.id),
+    }),
+  );
   await mergeFetchedLinks(tx, table, { fields: lists, rows: links, known: knownLinks, tick }, origin);
+  const { type } = table;
+  await requestRefresh(
+    tx,
+    [...gone].map((id) => ({ type, id, reason: 'gone since it was shown' })),
+  );
   return takenIds;
+}
+
+/**
+ * Those of rows that are not there of which was heard after the fetch that they are alive no more. They may have been
+ * removed since: an answer from before must not bring them back, and is no answer any more.
+ */
+async function goneSince(
+  tx: Queryable,
+  table: EntityTable,
+  ids: readonly number[],
+  tick: number,
+): Promise<ReadonlySet<number>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await tx.query<{ id: string }>({
+    name: 'gone-since',
+    text: `select entity_id as id from understudy.link_target
+      where entity_type = $1 and entity_id = any($2::bigint[]) and not active and _tick > $3`,
+    values: [table.type, arrayParameter(ids, 'bigint'), tick],
+  });
+  return new Set(rows.map(({ id }) => Number(id)));
 }
 
 const NONE: readonly string[] = [];

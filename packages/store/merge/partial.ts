@@ -86,8 +86,8 @@ export async function mergePartial(
     links.push({ row, later, appeared: made.has(row.id) });
   }
   await writeFields(tx, table, writes, known, fetched.siteTime);
-  const told = { fields: lists, rows: links, known: knownLinks, tick, isPartial: true };
-  await mergeFetchedLinks(tx, table, told, origin);
+  const ofLists = { fields: lists, rows: links, known: knownLinks, tick, isPartial: true };
+  await mergeFetchedLinks(tx, table, ofLists, origin);
   await logUpdates(tx, updates);
   const taken = rows.filter(({ row }) => (known.get(row.id)?.fetchedTick ?? 0) < tick);
   await recordSeenTargets(tx, targetsSeen(table, rows, taken), tick);
