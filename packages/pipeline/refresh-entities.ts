@@ -47,16 +47,18 @@ async function refreshOnce(
   for (const row of retired?.rows ?? []) found.add(row.id);
   // Retired between the two requests, or revived: neither reply had it, and it is asked for again later.
   const vanished = ids.filter((id) => !found.has(id));
+  // Of the last answer: an event from before it may be contained in what it showed.
+  const siteTime = retired?.siteTime ?? active.siteTime;
   return replica.db.transaction(async (tx) => {
     const rows = [
       ...active.rows.map((row) => ({ row, active: true })),
       ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
     ];
     const doubtful = await otherSides(tx, replica.schema, table, { tick, rows });
-    await mergeFetched(tx, table, { tick, siteTime: active.siteTime, rows, origin });
-    await removeVanished(tx, table, vanished, tick, origin);
+    await mergeFetched(tx, table, { tick, siteTime, rows, origin });
+    const told = await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick, linkers);
-    await requestRefresh(tx, doubtful);
+    await requestRefresh(tx, [...doubtful, ...told.map((id) => ({ type, id, reason: 'told of meanwhile' }))]);
     return doubtful;
   });
 }
@@ -68,17 +70,25 @@ async function fetchIds(
   returnOnly: 'active' | 'retired',
   priority: Priority,
 ): Promise<{ readonly rows: readonly EntityRow[]; readonly siteTime: Date }> {
-  const { results, siteTime } = await replica.site.read(
-    {
-      type: table.type,
-      fields: requestedFields(table),
-      filters: and(leaf('id', 'in', ...ids)),
-      returnOnly,
-      pageSize: ids.length,
-    },
-    { priority },
-  );
-  return { rows: results, siteTime };
+  const rows: EntityRow[] = [];
+  let rest = ids;
+  for (;;) {
+    const { results, siteTime, hasNextPage } = await replica.site.read(
+      {
+        type: table.type,
+        fields: requestedFields(table),
+        filters: and(leaf('id', 'in', ...rest)),
+        returnOnly,
+        pageSize: rest.length,
+      },
+      { priority },
+    );
+    rows.push(...results);
+    const found = new Set(results.map((row) => row.id));
+    rest = rest.filter((id) => !found.has(id));
+    // The site may give fewer rows in a page than were asked for; those that it left out are still there.
+    if (rest.length === 0 || found.size === 0 || !hasNextPage) return { rows, siteTime };
+  }
 }
 
 /**

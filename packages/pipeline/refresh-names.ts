@@ -29,18 +29,21 @@ export async function refreshNames(
   let open = rows.map(({ id }) => Number(id));
   const seen: SeenTarget[] = [];
   for (const returnOnly of ['active', 'retired'] as const) {
-    if (open.length === 0) break;
-    const filters = and(leaf('id', 'in', ...open));
-    const request = { type, fields: [NAME], filters, returnOnly, pageSize: open.length };
-    const { results } = await replica.site.read(request, { priority });
-    for (const row of results) {
-      const name = row[NAME];
-      const isTold = typeof name === 'string' || name === null;
-      const target = { type, id: row.id, active: returnOnly === 'active' };
-      seen.push(isTold ? { ...target, name } : target);
+    // The site may give fewer rows in a page than were asked for.
+    for (let isMore = true; isMore && open.length > 0; ) {
+      const filters = and(leaf('id', 'in', ...open));
+      const request = { type, fields: [NAME], filters, returnOnly, pageSize: open.length };
+      const { results, hasNextPage } = await replica.site.read(request, { priority });
+      for (const row of results) {
+        const name = row[NAME];
+        const isTold = typeof name === 'string' || name === null;
+        const target = { type, id: row.id, active: returnOnly === 'active' };
+        seen.push(isTold ? { ...target, name } : target);
+      }
+      const found = new Set(results.map(({ id }) => id));
+      open = open.filter((id) => !found.has(id));
+      isMore = hasNextPage && found.size > 0;
     }
-    const found = new Set(results.map(({ id }) => id));
-    open = open.filter((id) => !found.has(id));
   }
   await recordSeenTargets(pool, seen, tick);
   await completeRefresh(pool, type, ids, tick, linkers);

@@ -23,9 +23,14 @@ export async function vanishedCandidates(
   return rows.map((row) => Number(row.id));
 }
 
+/** Whether nothing newer than the tick `$2` was heard of a row `d`. */
+const NOTHING_LATER = `d._fetched_tick < $2
+  and not exists (select from jsonb_each_text(d._stamps) s where s.value::bigint > $2)`;
+
 /**
  * Removes rows that the site no longer has at all, unless something newer than `tick` was heard of them. The log keeps
  * all their values.
+ * @returns ids of those that stay since an event or write has told of them later: they must be fetched again.
  */
 export async function removeVanished(
   tx: Queryable,
@@ -33,10 +38,10 @@ export async function removeVanished(
   ids: readonly number[],
   tick: number,
   origin: Origin = UNLOGGED,
-): Promise<void> {
-  if (ids.length === 0) return;
+): Promise<readonly number[]> {
+  if (ids.length === 0) return [];
   const { rows } = await tx.query<{ id: string; values: Json }>(
-    `delete from ${table.sqlName} d where id = any($1::bigint[]) and _fetched_tick < $2
+    `delete from ${table.sqlName} d where id = any($1::bigint[]) and ${NOTHING_LATER}
      returning id, ${origin.logged ? rowSql(table) : 'null'} as values`,
     [ids, tick],
   );
@@ -67,6 +72,11 @@ export async function removeVanished(
      where entity_type = $1 and entity_id = any($2::bigint[]) and _tick < $3`,
     [table.type, removed, tick],
   );
+  const { rows: kept } = await tx.query<{ id: string }>(
+    `select id from ${table.sqlName} where id = any($1::bigint[]) and _fetched_tick < $2 order by id`,
+    [ids, tick],
+  );
+  return kept.map((row) => Number(row.id));
 }
 
 /** PostgreSQL takes at most 100 arguments to a function, two for each field here. */
