@@ -108,6 +108,7 @@ async function applyStored(
       plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last, isOfTarget });
     for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last, isOfTarget });
   }
+  for (const { targets } of merged) plan.targets.push(...targets);
   await upsertLinkTargets(
     tx,
     plan.targets.filter((target) => target.tick !== NO_TICK || !there.has(refKey(target))),
@@ -140,14 +141,21 @@ async function notFetchedSince(
 
 function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
   const { change, tick } = event;
+  const { schema } = replica;
+  // An event names what it links to as it was called then; of entities that are kept, rows know better.
+  const tickOf = (linked: string): number => (schema.types.has(linked) ? NO_TICK : tick);
   planTouched(replica, event, plan);
   if (change.kind === 'ignore' || change.kind === 'schema') return;
   const { type, id } = change.target;
   const siteTime = new Date(event.createdAt);
-  const add = (rowChange: RowChange['change']): void => {
+  const isKept = schema.types.has(type);
+  const add = (rowChange: RowChange['change'], target?: LinkTarget): void => {
     const ofType = plan.changes.get(type) ?? [];
     plan.changes.set(type, ofType);
-    ofType.push({ id, tick, siteTime, change: rowChange, eventId: event.id, user: event.user });
+    const told = target === undefined ? {} : { target };
+    ofType.push({ id, tick, siteTime, change: rowChange, eventId: event.id, user: event.user, ...told });
+    // There is no row that would know better.
+    if (target !== undefined && !isKept) plan.targets.push(target);
   };
   const refresh = (reason: string, linkers = false, isOfTarget = linkers): void => {
     plan.refreshes.push({ type, id, reason, linkers, heardAt: tick, isOfTarget });
@@ -159,7 +167,6 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
     refresh('came late', false, isOfLife);
     return;
   }
-  if (isOfLife) plan.targets.push({ type, id, active: change.kind === 'revive', tick });
   switch (change.kind) {
     case 'new':
       refresh('new');
@@ -169,57 +176,71 @@ function planEvent(replica: Replica, event: NormalizedEvent, plan: Plan): void {
       break;
     case 'retire':
     case 'revive':
-      add({ kind: 'active', value: change.kind === 'revive' });
+      add(
+        { kind: 'active', value: change.kind === 'revive' },
+        { type, id, active: change.kind === 'revive', tick },
+      );
       planUpdated(replica, event, type, add);
       break;
     case 'links':
       add({ kind: 'links', field: change.field, added: change.added, removed: change.removed });
       // Not that they are alive: one that was retired meanwhile, or before, may be linked to.
       for (const { type: linked, id: linkedId, name } of change.added) {
-        plan.targets.push({ type: linked, id: linkedId, tick, ...(name === null ? {} : { name }) });
+        const ref = { type: linked, id: linkedId };
+        plan.targets.push({ ...ref, tick: tickOf(linked), ...(name === null ? {} : { name }) });
       }
       // Whether it moved updated_at is not said.
       if (change.isOtherSide) refresh('linked');
       else planUpdated(replica, event, type, add);
       break;
     case 'set': {
-      add({ kind: 'set', field: change.field, value: change.value });
+      add({ kind: 'set', field: change.field, value: change.value }, nameTold(replica, event, change.field));
       const link = change.value as { type?: unknown; id?: unknown; name?: unknown } | null;
       if (typeof link === 'object' && typeof link?.type === 'string' && typeof link.id === 'number') {
         const named = typeof link.name === 'string' ? { name: link.name } : {};
-        plan.targets.push({ type: link.type, id: link.id, tick, ...named });
+        plan.targets.push({ type: link.type, id: link.id, tick: tickOf(link.type), ...named });
       }
-      planName(replica, event, change.field, plan, add, refresh);
+      planName(replica, event, change.field, add, refresh);
       planUpdated(replica, event, type, add);
     }
   }
 }
 
-/** A change of what a display name is made of changes the name, wherever the entity is linked. */
-function planName(
+/** The display name that a change of a field gives its entity, wherever it is linked; undefined where it gives none. */
+function nameTold(
   replica: Replica,
   { change, tick }: NormalizedEvent,
   field: string,
-  plan: Plan,
+): (LinkTarget & { readonly name: string | null }) | undefined {
+  if (change.kind !== 'set') return undefined;
+  const { type, id } = change.target;
+  if (!isPlainIdentifier(type) || field !== identifierField(type, replica.schema)) return undefined;
+  const { value } = change;
+  return typeof value === 'string' || value === null ? { type, id, name: value, tick } : undefined;
+}
+
+/** A change of what a display name is made of changes the name as well. */
+function planName(
+  replica: Replica,
+  event: NormalizedEvent,
+  field: string,
   add: (rowChange: RowChange['change']) => void,
   refresh: (reason: string) => void,
 ): void {
+  const { change } = event;
   if (change.kind !== 'set') return;
-  const { type, id } = change.target;
+  const { type } = change.target;
+  const cached = replica.schema.types.get(type);
+  if (cached === undefined) return;
   if (!isPlainIdentifier(type)) {
-    if (replica.schema.types.has(type)) refresh('its name is computed');
+    refresh('its name is computed');
     return;
   }
   if (field !== identifierField(type, replica.schema)) return;
-  if (typeof change.value !== 'string' && change.value !== null) {
-    if (replica.schema.types.has(type)) refresh('its name is made of something else than text');
-    return;
-  }
-  const name = typeof change.value === 'string' ? change.value : null;
-  plan.targets.push({ type, id, name, tick });
-  if (replica.schema.types.get(type)?.fields.has('cached_display_name')) {
-    add({ kind: 'set', field: 'cached_display_name', value: name });
-  }
+  const told = nameTold(replica, event, field);
+  if (told === undefined) refresh('its name is made of something else than text');
+  else if (cached.fields.has('cached_display_name'))
+    add({ kind: 'set', field: 'cached_display_name', value: told.name });
 }
 
 /** The site moves updated_at and updated_by without telling (protocol §6.4). */

@@ -90,8 +90,8 @@ test('changes of several types are merged, and each type tells what became of it
     { table: tableOf('Shot'), changes: [set(1, 22, 'told'), linked] },
   ]);
   assert.deepEqual(merged, [
-    { doubtful: [], missing: [9] },
-    { doubtful: [], missing: [] },
+    { doubtful: [], missing: [9], targets: [] },
+    { doubtful: [], missing: [], targets: [] },
   ]);
   assert.deepEqual(await codes(), [
     ['told', 'told'],

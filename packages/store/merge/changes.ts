@@ -1,8 +1,9 @@
 import { type EntityRef, type Json, refKey } from '@understudy/domain/entity';
 import type { Queryable } from '../database.ts';
 import type { EntityTable } from '../entity-tables.ts';
+import type { LinkTarget } from '../link-targets.ts';
 import { scalarFields } from './columns.ts';
-import { isSame, judge } from './judge.ts';
+import { isSame, judge, type Verdict } from './judge.ts';
 import { type KnownLinks, readKnownLinks } from './known-links.ts';
 import { type KnownRow, lockRows } from './known-rows.ts';
 import type { Origin } from './origin.ts';
@@ -30,6 +31,8 @@ export interface RowChange {
   /** The event that tells of it, and whose change it was: for the data-update log. */
   readonly eventId?: number | null;
   readonly user?: EntityRef | null;
+  /** What it tells those that link to the row, as far as it is believed. */
+  readonly target?: LinkTarget;
 }
 
 export interface MergedChanges {
@@ -37,6 +40,8 @@ export interface MergedChanges {
   readonly doubtful: readonly number[];
   /** Rows that the replica does not have: they must be fetched. */
   readonly missing: readonly number[];
+  /** What those that link to the rows are to be told: of changes that were applied, and of those that nothing speaks against. */
+  readonly targets: readonly LinkTarget[];
 }
 
 const ACTIVE = '_active';
@@ -139,31 +144,34 @@ class Merging {
   ): MergedChanges {
     const doubtful = new Set<number>();
     const missing = new Set<number>();
+    const targets: LinkTarget[] = [];
     for (const change of [...changes].sort((a, b) => a.tick - b.tick)) {
       const row = rows.get(change.id);
       if (row === undefined) {
         missing.add(change.id);
+        if (change.target !== undefined) targets.push(change.target);
         continue;
       }
       const { change: told } = change;
-      const isCertain =
+      const verdict =
         told.kind === 'links'
           ? this.mergeLinks(row, change, told, links.get(told.field)?.get(change.id))
           : this.mergeField(row, change, told);
-      if (!isCertain) doubtful.add(change.id);
+      if (verdict === 'doubt') doubtful.add(change.id);
+      if (verdict === 'apply' && change.target !== undefined) targets.push(change.target);
     }
-    return { doubtful: [...doubtful], missing: [...missing] };
+    return { doubtful: [...doubtful], missing: [...missing], targets };
   }
 
-  /** @returns false where the row is in doubt. */
+  /** @returns what became of it; a field that is not kept says nothing against it. */
   mergeField(
     row: KnownRow,
     change: RowChange,
     told: Exclude<RowChange['change'], { kind: 'links' }>,
-  ): boolean {
+  ): Verdict {
     const name = told.kind === 'active' ? ACTIVE : told.field;
     const field = scalarFields(this.#table).get(name);
-    if (field === undefined) return true;
+    if (field === undefined) return 'apply';
     const value = told.kind === 'set' ? field.canonical(told.value) : told.value;
     let writes = this.fieldWrites.get(change.id);
     const set = writes?.get(name);
@@ -175,24 +183,24 @@ class Merging {
     };
     const { tick, siteTime } = change;
     const verdict = judge(known, { value, tick, siteTime, latest: told.kind === 'latest' });
-    if (verdict !== 'apply') return verdict === 'keep';
+    if (verdict !== 'apply') return verdict;
     if (writes === undefined) {
       writes = new Map();
       this.fieldWrites.set(change.id, writes);
     }
     writes.set(name, { value, tick });
     if (!isSame(known.value, value)) this.#log(change, name, known.value, value);
-    return true;
+    return verdict;
   }
 
-  /** A link of a list is a value of its own: there, or not. @returns false where the row is in doubt. */
+  /** A link of a list is a value of its own: there, or not. @returns whether the row is in doubt. */
   mergeLinks(
     row: KnownRow,
     change: RowChange,
     told: Extract<RowChange['change'], { kind: 'links' }>,
     knownLinks: ReadonlyMap<string, { readonly removed: boolean; readonly stamp: number }> | undefined,
-  ): boolean {
-    if (this.#table.fields.get(told.field)?.kind !== 'links') return true;
+  ): Verdict {
+    if (this.#table.fields.get(told.field)?.kind !== 'links') return 'apply';
     let isCertain = true;
     let ofField = this.linkWrites.get(told.field);
     // A fetch of some fields only has told of the whole list.
@@ -227,7 +235,7 @@ class Merging {
         if (known.value !== value) this.#log(change, told.field, value ? null : ref, value ? ref : null);
       }
     }
-    return isCertain;
+    return isCertain ? 'apply' : 'doubt';
   }
 
   #log({ id, tick, eventId = null, user = null }: RowChange, field: string, before: Json, after: Json): void {
