@@ -132,6 +132,28 @@ test('an entity that was revived between the two requests of a fetch stays, as t
   assert.deepEqual(await dueRefreshes(db.pool, 'Shot', 10), [{ id: 1, linkers: false }]);
 });
 
+test('an event of before a fetch that was polled while it was under way does not outlast what the fetch shows', async () => {
+  const second = 1_000;
+  await fetched(await nextTick(db.pool), [{ id: 1, code: 'a', active: true }]);
+  site.shots.set(1, { code: 'c', active: true });
+  site.afterRead = async () => {
+    site.afterRead = async () => {};
+    // Of a second before the answer; the change to what the answer shows made an event that nobody has polled, or none.
+    const siteTime = new Date(SITE_TIME.getTime() - second);
+    const change = { kind: 'set', field: 'code', value: 'b' } as const;
+    await merge([{ id: 1, tick: await nextTick(db.pool), siteTime, change }]);
+  };
+  const doubtful = await refreshEntities(replica, 'Shot', [1], 'client', 'write');
+  assert.deepEqual(
+    doubtful.map(({ id, again }) => [id, again]),
+    [[1, true]],
+  );
+  assert.deepEqual(await dueRefreshes(db.pool, 'Shot', 10), [{ id: 1, linkers: false }]);
+  assert.deepEqual(await refreshEntities(replica, 'Shot', [1], 'client', 'write'), []);
+  assert.deepEqual(await held(), [{ id: 1, code: 'c', active: true }]);
+  assert.deepEqual(await dueRefreshes(db.pool, 'Shot', 10), []);
+});
+
 test('an event from before the second request of a fetch does not set back what that one showed', async () => {
   site.shots.set(1, { code: 'a', active: false });
   site.afterRead = async ({ returnOnly }) => {

@@ -1,20 +1,31 @@
-import type { EntityRef, EntityRow } from '@understudy/domain/entity';
+import type { EntityRow } from '@understudy/domain/entity';
 import type { Priority } from '@understudy/site-client/budget';
 import { and, leaf } from '@understudy/site-client/filters';
 import { type EntityTable, entityTable } from '@understudy/store/entity-tables';
 import { mergeFetched, requestedFields } from '@understudy/store/merge/fetched';
 import type { Source } from '@understudy/store/merge/origin';
 import { removeVanished } from '@understudy/store/merge/vanished';
-import { completeRefresh, type FetchedLinkers, requestRefresh } from '@understudy/store/refresh-requests';
+import {
+  completeRefresh,
+  type FetchedLinkers,
+  type RefreshRequest,
+  requestRefresh,
+} from '@understudy/store/refresh-requests';
 import { nextTick } from '@understudy/store/tick';
 import { otherSides } from './other-sides.ts';
 import { onReplica, originOf, type Replica } from './replica.ts';
+
+/** An entity that a fetch puts in doubt; it is asked for as well. */
+export interface InDoubt extends RefreshRequest {
+  /** It was fetched, and is not known for certain all the same: something was told of it meanwhile. */
+  readonly again?: boolean;
+}
 
 /**
  * Fetches entities of one type, alive or retired, and merges them; those the site has neither way are removed.
  * @param source what the data-update log says of it.
  * @param linkers what was fetched before of what links to them.
- * @returns entities that this puts in doubt (`otherSides`); they are asked for as well.
+ * @returns entities that this puts in doubt (`otherSides`), or leaves there.
  */
 export function refreshEntities(
   replica: Replica,
@@ -23,7 +34,7 @@ export function refreshEntities(
   priority: Priority,
   source: Source = 'refresh',
   linkers: FetchedLinkers | null = null,
-): Promise<readonly EntityRef[]> {
+): Promise<readonly InDoubt[]> {
   return onReplica(replica, (current) => refreshOnce(current, type, ids, priority, source, linkers));
 }
 
@@ -34,7 +45,7 @@ async function refreshOnce(
   priority: Priority,
   source: Source,
   linkers: FetchedLinkers | null,
-): Promise<readonly EntityRef[]> {
+): Promise<readonly InDoubt[]> {
   const origin = originOf(replica, source);
   const cached = replica.schema.types.get(type);
   if (cached === undefined || ids.length === 0) return [];
@@ -55,11 +66,12 @@ async function refreshOnce(
       ...(retired?.rows ?? []).map((row) => ({ row, active: false })),
     ];
     const doubtful = await otherSides(tx, replica.schema, table, { tick, rows });
-    await mergeFetched(tx, table, { tick, siteTime, rows, origin });
+    const merged = await mergeFetched(tx, table, { tick, siteTime, rows, origin });
     const told = await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick, linkers);
-    await requestRefresh(tx, [...doubtful, ...told.map((id) => ({ type, id, reason: 'told of meanwhile' }))]);
-    return doubtful;
+    const again = [...merged.doubtful, ...told].map((id) => ({ type, id, reason: 'told of meanwhile' }));
+    await requestRefresh(tx, [...doubtful, ...again]);
+    return [...doubtful, ...again.map((one) => ({ ...one, again: true }))];
   });
 }
 

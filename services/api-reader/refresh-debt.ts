@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type EntityRef, refKey } from '@understudy/domain/entity';
-import { refreshEntities, refreshLinkers } from '@understudy/pipeline/refresh-entities';
+import { type InDoubt, refreshEntities, refreshLinkers } from '@understudy/pipeline/refresh-entities';
 import { refreshNames } from '@understudy/pipeline/refresh-names';
 import type { Replica } from '@understudy/pipeline/replica';
 import type { Logger } from '@understudy/runtime/logging';
@@ -37,6 +37,8 @@ const DEBT_MAX = 50_000;
 const REASON = 'written through';
 /** How often this process tries by itself what it left to the appliers: they may have other things to do first. */
 const OWN_TRIES = 20;
+/** How often an entity is fetched in a row of which something else is told each time. */
+const AGAIN_MAX = 10;
 
 /** Makes the replica know what a write did, before its reply where that is possible and soon after where it is not. */
 export function createRefreshDebt(log: Logger): RefreshDebt {
@@ -45,7 +47,7 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
   const left = new Map<string, { readonly ref: Written; tries: number }>();
 
   /** @returns what is found to be in doubt by what was fetched. */
-  const refreshOnce = async (replica: Replica, refs: readonly Written[]): Promise<readonly Written[]> => {
+  const refreshOnce = async (replica: Replica, refs: readonly Written[]): Promise<readonly InDoubt[]> => {
     const byType = Map.groupBy(refs, (ref) => ref.type);
     const doubtful = await Promise.all(
       [...byType].map(async ([type, ofType]) => {
@@ -53,7 +55,7 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
         const revived = ofType.filter((ref) => ref.linkers).map((ref) => ref.id);
         const linkers =
           revived.length === 0 ? null : await refreshLinkers(replica, type, [...new Set(revived)], 'client');
-        const found: Written[] = [];
+        const found: InDoubt[] = [];
         for (let start = 0; start < ids.length; start += PAGE) {
           const some = ids.slice(start, start + PAGE);
           if (replica.schema.types.has(type))
@@ -66,13 +68,19 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
     return doubtful.flat();
   };
 
-  /** Also what no request names: an entity that was linked from one list is taken out of another one by the site. */
+  /**
+   * Also what no request names: an entity that was linked from one list is taken out of another one by the site. And what
+   * an event, polled while it was fetched, told otherwise: that may be of before the write.
+   */
   const refresh = async (replica: Replica, refs: readonly Written[]): Promise<void> => {
     const done = new Set<string>();
-    for (let open = refs; open.length > 0; ) {
+    let open = refs;
+    for (let round = 0; open.length > 0; round += 1) {
       for (const ref of open) done.add(refKey(ref));
       const doubtful = await refreshOnce(replica, open);
-      open = doubtful.filter((ref) => ref.linkers || !done.has(refKey(ref)));
+      if (round >= AGAIN_MAX && doubtful.some((ref) => ref.again))
+        throw new Error('an entity changes each time it is fetched');
+      open = doubtful.filter((ref) => ref.linkers || ref.again || !done.has(refKey(ref)));
     }
   };
 

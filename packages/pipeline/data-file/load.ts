@@ -88,7 +88,7 @@ async function loadBatch(
     const isServed = await isTypeServed(tx, type);
     const told = { tick, siteTime, rows, origin };
     const doubtful = isWhole
-      ? await mergeFetched(tx, table, told)
+      ? (await mergeFetched(tx, table, told)).taken
       : await mergePartial(tx, table, { ...told, fields, makeMissing: !isServed });
     // Readers serve the type: what it lacked may be no longer, or never was, on the site.
     if (isServed && (mode === 'fill' || !isWhole))

@@ -38,13 +38,15 @@ export interface FetchedLists {
  * Replaces the links of rows that took a fetch, but for those that an event or write later than the fetch has set or
  * removed. The rows are locked by the transaction already, so that what is known of them stays as it is; links that are as
  * they were fetched are not written.
+ * @returns ids of rows of which something later than the fetch has told otherwise: it may have happened before all the same.
  */
 export async function mergeFetchedLinks(
   tx: Queryable,
   table: EntityTable,
   { fields, rows, known, tick, isPartial = false }: FetchedLists,
   origin: Origin,
-): Promise<void> {
+): Promise<readonly number[]> {
+  const doubtful = new Set<number>();
   const updates: DataUpdate[] = [];
   const stamp = isPartial ? tick : null;
   for (const field of fields) {
@@ -82,14 +84,21 @@ export async function mergeFetchedLinks(
         if (seen.has(key)) continue;
         seen.add(key);
         const link = ofRow?.get(key);
-        if (link !== undefined && link.stamp >= tick) continue;
+        if (link !== undefined && link.stamp >= tick) {
+          if (link.removed) doubtful.add(id);
+          continue;
+        }
         const isThere = link !== undefined && !link.removed;
         if (!isThere && !appeared) log(id, target, true);
         if (!isThere || link.stamp !== 0 || isPartial)
           writes.push({ id, target, state: 'there', tick: stamp, isKnown: link !== undefined });
       }
       for (const [key, link] of ofRow ?? []) {
-        if (seen.has(key) || link.stamp >= tick) continue;
+        if (seen.has(key)) continue;
+        if (link.stamp >= tick) {
+          if (!link.removed) doubtful.add(id);
+          continue;
+        }
         if (!link.removed) log(id, link.target, false);
         const state = isPartial ? 'removed' : 'gone';
         writes.push({ id, target: link.target, state, tick: stamp, isKnown: true });
@@ -98,6 +107,7 @@ export async function mergeFetchedLinks(
     await writeLinks(tx, storage.table, writes);
   }
   await logUpdates(tx, updates);
+  return [...doubtful];
 }
 
 const NO_LINKS: readonly EntityLink[] = [];

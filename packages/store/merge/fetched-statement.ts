@@ -75,8 +75,9 @@ export function partOf(
  * knows of some of the constant columns only.
  *
  * Its first parameters are the tick and the site's time; where it is logged the log's source, type and id of the user;
- * then one array: places of rows to change, ids of rows to make. It answers how many rows it `written`, and by id of those
- * that have any the fields that something `later` than the fetch has told of; where it makes rows, it may answer nothing.
+ * then one array: places of rows to change, ids of rows to make. It answers how many rows it `written`, by id of those
+ * that have any the fields that something `later` than the fetch has told of, and ids of those of which it told otherwise
+ * (`doubtful`); where it makes rows, it may answer nothing.
  */
 export function fetchedStatement(
   table: EntityTable,
@@ -152,7 +153,13 @@ const STAMPS = `_stamps = case when t._stamps is null then null else (
     select jsonb_object_agg(key, value) from jsonb_each(t._stamps) where value::bigint > $1) end`;
 /** How many rows were written, and the fields that something later than the fetch has told of. */
 const WRITTEN = `count(*)::int as written, json_object_agg(m.id,
-    (select json_agg(key) from jsonb_object_keys(m._stamps) key)) filter (where m._stamps is not null) as later`;
+    (select json_agg(key) from jsonb_object_keys(m._stamps) key)) filter (where m._stamps is not null) as later,
+    json_agg(m.id) filter (where m.is_doubtful) as doubtful`;
+/** Whether the fetch shows a field otherwise than what has told of it later; that may have happened before all the same. */
+const doubtfulSql = (fields: readonly ScalarField[]): string =>
+  `t._stamps is not null and (${fields
+    .map((field) => `t._stamps ? ${literal(field.name)} and (${field.differsSql('i', 't')})`)
+    .join(' or ')}) as is_doubtful`;
 /** The log's columns, and what they are. */
 const LOG = 'tick, entity_type, source, user_type, user_id, entity_id, field';
 const logged = (table: EntityTable): string =>
@@ -175,7 +182,7 @@ const TEXTS: Readonly<Record<FetchedWork, TextOf>> = {
       from (${inputSql(keysAt(log), 'tid[]) as place', columns, constants)}) i
         ${log === null ? '' : `join ${table.sqlName} k on k.ctid = i.place`}
       where t.ctid = i.place and t._fetched_tick < $1
-      returning t.id, t._stamps${log === null ? '' : `, ${differencesSql(fields)} as more`})
+      returning t.id, t._stamps, ${doubtfulSql(fields)}${log === null ? '' : `, ${differencesSql(fields)} as more`})
     ${log === null ? '' : `, ${changesSql(table, log)}`}
     select ${WRITTEN} from m`;
   },

@@ -30,6 +30,14 @@ export interface FetchedRows {
   readonly origin?: Origin;
 }
 
+/** What became of fetched rows. */
+export interface MergedFetch {
+  /** Ids of the rows that took it. */
+  readonly taken: readonly number[];
+  /** Ids of the rows that are still not known for certain, and are asked for again. */
+  readonly doubtful: readonly number[];
+}
+
 /**
  * Somebody else made a row while it was merged. The transaction must be done again; `Database.transaction` does so.
  */
@@ -68,20 +76,22 @@ export function requestedFields(table: EntityTable): readonly string[] {
  *
  * A row that did not change is written all the same: its tick and the site's time are what keeps an older event or
  * fetch, told later, from setting it back.
- * @returns ids of the rows that took the fetch; one that is gone since is asked for again instead.
+ *
+ * What tells of a row after the fetch may have happened before it: an event is polled later than it is made. Where that says
+ * otherwise than the fetch, the row is asked for again, and so is one that is gone since.
  * @throws MergeRaced where somebody else makes one of the rows at the same time.
  */
 export async function mergeFetched(
   tx: Queryable,
   table: EntityTable,
   fetched: FetchedRows,
-): Promise<readonly number[]> {
+): Promise<MergedFetch> {
   const { tick, siteTime } = fetched;
   const origin = fetched.origin ?? UNLOGGED;
   // An answer names every entity once; of one that appears twice the first is as good as the other.
   const unique = new Map(fetched.rows.map((one) => [one.row.id, one]));
   const rows = [...unique.values()].sort((a, b) => a.row.id - b.row.id);
-  if (rows.length === 0) return [];
+  if (rows.length === 0) return { taken: [], doubtful: [] };
   const ids = rows.map(({ row }) => row.id);
   // Values are gathered while PostgreSQL locks the rows, names while it writes them.
   const [known, columns] = await sentTogether([lockRows(tx, table, ids, []), columnsOf(table, rows)]);
@@ -123,17 +133,18 @@ export async function mergeFetched(
   const links = takenRows.map(
     ({ row }): FetchedLinks => ({
       row,
-      later: changed.get(row.id) ?? NONE,
+      later: changed.later.get(row.id) ?? NONE,
       appeared: !known.has(row.id),
     }),
   );
-  await mergeFetchedLinks(tx, table, { fields: lists, rows: links, known: knownLinks, tick }, origin);
-  const { type } = table;
+  const ofLists = { fields: lists, rows: links, known: knownLinks, tick };
+  const linkedOtherwise = await mergeFetchedLinks(tx, table, ofLists, origin);
+  const doubtful = [...new Set([...gone, ...changed.doubtful, ...linkedOtherwise])];
   await requestRefresh(
     tx,
-    [...gone].map((id) => ({ type, id, reason: 'gone since it was shown' })),
+    doubtful.map((id) => ({ type: table.type, id, reason: 'told of while it was fetched' })),
   );
-  return takenIds;
+  return { taken: takenIds, doubtful };
 }
 
 /**
@@ -157,6 +168,13 @@ async function goneSince(
 }
 
 const NONE: readonly string[] = [];
+
+interface Writing {
+  /** The fields that something later than the fetch has told of, of rows that have any. */
+  readonly later: ReadonlyMap<number, readonly string[]>;
+  /** Ids of the rows of which that told otherwise. */
+  readonly doubtful: readonly number[];
+}
 /** SQLSTATE of a second row with the same key. */
 const UNIQUE_VIOLATION = '23505';
 
@@ -164,7 +182,6 @@ const UNIQUE_VIOLATION = '23505';
  * Writes some of the fetched rows, which must be locked (`change`) or, as far as is known, not there (`make`).
  * @param some their places among the rows.
  * @param keys of them.
- * @returns the fields that something later than the fetch has told of, of rows that have any.
  * @throws MergeRaced where one is written by somebody else after all.
  */
 async function writeRows(
@@ -175,8 +192,8 @@ async function writeRows(
   columns: readonly FetchedColumn[],
   some: readonly number[],
   keys: { readonly sqlType: string; readonly values: readonly Json[] },
-): Promise<ReadonlyMap<number, readonly string[]>> {
-  if (some.length === 0) return new Map();
+): Promise<Writing> {
+  if (some.length === 0) return { later: new Map(), doubtful: [] };
   const isAll = some.length === columns[0]?.values.length;
   const ofSome = isAll ? columns : columns.map((column) => partOf(column, some));
   const { source, user = null, bundled = BUNDLED } = origin;
@@ -185,16 +202,18 @@ async function writeRows(
   const log = origin.logged ? [source, user?.type ?? null, user?.id ?? null] : [];
   const values = [tick, siteTime, ...log, arrayParameter(keys.values, keys.sqlType), ...parameters];
   const answer = await tx
-    .query<{ written: number; later: Readonly<Record<string, readonly string[]>> | null }>({
-      ...statement,
-      values,
-    })
+    .query<{
+      written: number;
+      later: Readonly<Record<string, readonly string[]>> | null;
+      doubtful: readonly number[] | null;
+    }>({ ...statement, values })
     .catch((error: unknown) => {
       throw (error as { code?: string }).code === UNIQUE_VIOLATION ? new MergeRaced() : error;
     });
   const [row] = answer.rows;
   if ((row?.written ?? answer.rowCount) !== some.length) throw new MergeRaced();
-  return new Map(Object.entries(row?.later ?? {}).map(([id, later]) => [Number(id), later]));
+  const later = new Map(Object.entries(row?.later ?? {}).map(([id, ofRow]) => [Number(id), ofRow]));
+  return { later, doubtful: row?.doubtful ?? [] };
 }
 
 /** The values of rows, column by column, in one order. Rejects what is no value of its field: a statement is under way. */

@@ -6,16 +6,18 @@ import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
 import fc from 'fast-check';
 import { type Database, openDatabase } from '../database.ts';
 import { type EntityTable, entityTable } from '../entity-tables.ts';
+import { type LinkTarget, upsertLinkTargets } from '../link-targets.ts';
 import { migrate } from '../migrate.ts';
 import { syncEntityTables } from '../sync-entity-tables.ts';
 import { mergeChangesOfTypes, type RowChange } from './changes.ts';
 import { mergeFetched } from './fetched.ts';
 import { mergePartial } from './partial.ts';
+import { removeVanished } from './vanished.ts';
 
 /**
  * A site's history is told to the replica by fetches and events, stamped as the services stamp them. Whatever is told
  * in whatever order, in batches of any size, twice, and at the same time by several: once all of it has been told, the
- * row is as the site's, or the merge has said that it is in doubt.
+ * row is as the site's, or the merge has said that it is in doubt. So is what is shown of it where it is linked.
  */
 const SCHEMA = parseCachedSchema(`
 types:
@@ -70,10 +72,12 @@ type Edit =
   | { readonly kind: 'done'; readonly id: number; readonly value: boolean }
   | { readonly kind: 'sequence'; readonly id: number; readonly value: number | null }
   | { readonly kind: 'tag'; readonly id: number; readonly value: number; readonly add: boolean }
-  | { readonly kind: 'active'; readonly id: number; readonly value: boolean };
+  | { readonly kind: 'active'; readonly id: number; readonly value: boolean }
+  /** For good, neither alive nor retired; no event tells of it. */
+  | { readonly kind: 'gone'; readonly id: number };
 
 const id = fc.constantFrom(...IDS);
-const edit: fc.Arbitrary<Edit> = fc.oneof(
+const edit: fc.Arbitrary<Exclude<Edit, { kind: 'gone' }>> = fc.oneof(
   fc.record({ kind: fc.constant('code' as const), id, value: fc.constantFrom('a', 'b', 'c') }),
   fc.record({ kind: fc.constant('frames' as const), id, value: fc.nat(3) }),
   fc.record({ kind: fc.constant('done' as const), id, value: fc.boolean() }),
@@ -89,14 +93,24 @@ const edit: fc.Arbitrary<Edit> = fc.oneof(
 
 /** What happens in one moment, in this order of kinds: a fetch takes its tick, is answered; an event is polled. */
 type Moment =
-  | { readonly kind: 'edit'; readonly edit: Edit }
+  | { readonly kind: 'edit'; readonly edit: Edit; readonly isSilent: boolean }
   | { readonly kind: 'tick'; readonly fetch: number }
   | { readonly kind: 'answer'; readonly fetch: number; readonly partial: boolean }
   | { readonly kind: 'poll' };
 
 const FETCHES = 3;
 const moment: fc.Arbitrary<Moment> = fc.oneof(
-  { weight: 5, arbitrary: edit.map((one) => ({ kind: 'edit' as const, edit: one })) },
+  { weight: 5, arbitrary: edit.map((one) => ({ kind: 'edit' as const, edit: one, isSilent: false })) },
+  // Without an event; and an entity may go.
+  { weight: 1, arbitrary: edit.map((one) => ({ kind: 'edit' as const, edit: one, isSilent: true })) },
+  {
+    weight: 1,
+    arbitrary: id.map((one) => ({
+      kind: 'edit' as const,
+      edit: { kind: 'gone' as const, id: one },
+      isSilent: true,
+    })),
+  },
   { weight: 2, arbitrary: fc.nat(FETCHES - 1).map((fetch) => ({ kind: 'tick' as const, fetch })) },
   {
     weight: 2,
@@ -115,24 +129,32 @@ type Telling =
       readonly kind: 'fetched';
       readonly tick: number;
       readonly siteTime: Date;
-      readonly states: readonly ShotState[];
+      readonly states: readonly (ShotState | null)[];
     }
   | {
       /** Of some fields only. */
       readonly kind: 'partial';
       readonly tick: number;
       readonly siteTime: Date;
-      readonly states: readonly ShotState[];
+      readonly states: readonly (ShotState | null)[];
     }
   | { readonly kind: 'changes'; readonly changes: readonly RowChange[] };
 
-function edited(state: ShotState, { kind, value, ...rest }: Edit): ShotState {
-  if (kind !== 'tag') return { ...state, [kind]: value };
-  const others = state.tags.filter((tag) => tag !== value);
-  return { ...state, tags: 'add' in rest && rest.add ? [...others, value as number].sort() : others };
+function edited(state: ShotState | null, one: Edit): ShotState | null {
+  if (state === null || one.kind === 'gone') return null;
+  if (one.kind !== 'tag') return { ...state, [one.kind]: one.value };
+  const others = state.tags.filter((tag) => tag !== one.value);
+  return { ...state, tags: one.add ? [...others, one.value].sort() : others };
 }
 
-function changeOf(one: Edit): RowChange['change'] {
+/** What an event tells of a row where it is linked. */
+function targetOf(one: Exclude<Edit, { kind: 'gone' }>, tick: number): { readonly target?: LinkTarget } {
+  const ref = { type: 'Shot', id: one.id, tick };
+  if (one.kind === 'active') return { target: { ...ref, active: one.value } };
+  return one.kind === 'code' ? { target: { ...ref, name: one.value } } : {};
+}
+
+function changeOf(one: Exclude<Edit, { kind: 'gone' }>): RowChange['change'] {
   switch (one.kind) {
     case 'active':
       return { kind: 'active', value: one.value };
@@ -151,38 +173,47 @@ function changeOf(one: Edit): RowChange['change'] {
   }
 }
 
-/** Lets a history happen. @returns its end, and what is told of it. Every event is polled in the end. */
+/**
+ * Lets a history happen. @returns its end, and what is told of it. Every event is polled in the end; what made none is found
+ * by a last fetch.
+ */
 function happen(
   moments: readonly Moment[],
   perSecond: number,
-): { readonly end: readonly ShotState[]; readonly told: readonly Telling[] } {
-  let states: readonly ShotState[] = IDS.map(() => FIRST);
+): { readonly end: readonly (ShotState | null)[]; readonly told: readonly Telling[] } {
+  let states: readonly (ShotState | null)[] = IDS.map(() => FIRST);
   let clock = 1;
   const told: Telling[] = [{ kind: 'fetched', tick: 1, siteTime: new Date(0), states }];
   const ticks = new Map<number, number>();
-  let unpolled: { readonly edit: Edit; readonly at: Date }[] = [];
+  let unpolled: { readonly edit: Exclude<Edit, { kind: 'gone' }>; readonly at: Date }[] = [];
   const nextTick = (): number => {
     clock += 1;
     return clock;
   };
-  for (const [index, one] of [...moments, { kind: 'poll' as const }].entries()) {
+  const isSilent = moments.some((one) => one.kind === 'edit' && one.isSilent);
+  const lastFetch: readonly Moment[] = [
+    { kind: 'tick', fetch: 0 },
+    { kind: 'answer', fetch: 0, partial: false },
+  ];
+  const all = [...moments, ...(isSilent ? lastFetch : []), { kind: 'poll' as const }];
+  for (const [index, one] of all.entries()) {
     // To the second, as the site tells time.
     const now = new Date(Math.floor(1 + index / perSecond) * 1_000);
     if (one.kind === 'edit') {
+      const isThere = states[IDS.indexOf(one.edit.id as 1 | 2)] !== null;
       states = states.map((state, at) => (IDS[at] === one.edit.id ? edited(state, one.edit) : state));
-      unpolled.push({ edit: one.edit, at: now });
+      if (isThere && !one.isSilent && one.edit.kind !== 'gone') unpolled.push({ edit: one.edit, at: now });
     }
     if (one.kind === 'tick') ticks.set(one.fetch, nextTick());
     const tick = one.kind === 'answer' ? ticks.get(one.fetch) : undefined;
     if (tick !== undefined && one.kind === 'answer')
       told.push({ kind: one.partial ? 'partial' : 'fetched', tick, siteTime: now, states });
     if (one.kind === 'poll' && unpolled.length > 0) {
-      const changes = unpolled.map((event) => ({
-        id: event.edit.id,
-        tick: nextTick(),
-        siteTime: event.at,
-        change: changeOf(event.edit),
-      }));
+      const changes = unpolled.map((event): RowChange => {
+        const tick = nextTick();
+        const { edit: told, at: siteTime } = event;
+        return { id: told.id, tick, siteTime, change: changeOf(told), ...targetOf(told, tick) };
+      });
       told.push({ kind: 'changes', changes });
       unpolled = [];
     }
@@ -195,6 +226,7 @@ function rowOf(state: ShotState, shot: number): EntityRow {
     type: 'Shot',
     id: shot,
     code: state.code,
+    cached_display_name: state.code,
     frames: state.frames,
     done: state.done,
     sequence: state.sequence === null ? null : { type: 'Sequence', id: state.sequence, name: 's' },
@@ -205,25 +237,25 @@ function rowOf(state: ShotState, shot: number): EntityRow {
 /** Tells the replica one thing in one transaction. @returns rows in doubt or missing. */
 async function tell(telling: Telling): Promise<readonly number[]> {
   return db.transaction(async (tx) => {
+    if (telling.kind === 'changes') {
+      const merged = await mergeChangesOfTypes(tx, [{ table, changes: telling.changes }], ORIGIN);
+      await upsertLinkTargets(
+        tx,
+        merged.flatMap(({ targets }) => targets),
+      );
+      return merged.flatMap(({ doubtful, missing }) => [...doubtful, ...missing]);
+    }
+    const rows = telling.states.flatMap((state, at) =>
+      state === null ? [] : { row: rowOf(state, IDS[at] ?? 0), active: state.active },
+    );
     if (telling.kind === 'fetched') {
-      const rows = telling.states.map((state, at) => ({
-        row: rowOf(state, IDS[at] ?? 0),
-        active: state.active,
-      }));
+      const gone = IDS.filter((_, at) => telling.states[at] === null);
       const origin = { ...ORIGIN, bundled: 1 + (telling.tick % 3) };
       await mergeFetched(tx, table, { tick: telling.tick, siteTime: telling.siteTime, rows, origin });
-      return [];
+      return removeVanished(tx, table, gone, telling.tick, origin);
     }
-    if (telling.kind === 'partial') {
-      const rows = telling.states.map((state, at) => ({
-        row: rowOf(state, IDS[at] ?? 0),
-        active: state.active,
-      }));
-      const { tick, siteTime } = telling;
-      return mergePartial(tx, table, { tick, siteTime, fields: PARTIAL, rows, origin: ORIGIN });
-    }
-    const merged = await mergeChangesOfTypes(tx, [{ table, changes: telling.changes }], ORIGIN);
-    return merged.flatMap(({ doubtful, missing }) => [...doubtful, ...missing]);
+    const { tick, siteTime } = telling;
+    return mergePartial(tx, table, { tick, siteTime, fields: PARTIAL, rows, origin: ORIGIN });
   });
 }
 
@@ -285,24 +317,42 @@ async function check(
   atOnce: number,
 ): Promise<void> {
   await db.pool.query(
-    `truncate ${table.sqlName}, ${linksTable()}, understudy.link_target, understudy.data_update`,
+    `truncate ${table.sqlName}, ${linksTable()}, understudy.link_target, understudy.data_update,
+      understudy.refresh_request`,
   );
   const { end, told } = happen(moments, perSecond);
   const [first, ...rest] = split(told, batchSize);
   assert(first);
   const placed = [first, ...rest].flatMap((telling, at) => {
-    const [place, again] = places[at % places.length] ?? [0, null];
+    const [anywhere, again] = places[at % places.length] ?? [0, null];
+    // Of an entity that was never heard of nothing is kept once it is gone.
+    const place = at === 0 && end.includes(null) ? -1 : anywhere;
     return [{ telling, place }, ...(again === null ? [] : [{ telling, place: again }])];
   });
   placed.sort((a, b) => a.place - b.place);
   const doubts = new Set<number>();
-  for (let at = 0; at < placed.length; at += atOnce) {
-    const together = placed.slice(at, at + atOnce).map(({ telling }) => tell(telling));
+  for (let at = 0, count = 1; at < placed.length; at += count) {
+    // The first one by itself where it has to be the first.
+    count = at === 0 && end.includes(null) ? 1 : atOnce;
+    const together = placed.slice(at, at + count).map(({ telling }) => tell(telling));
     for (const doubtful of await Promise.all(together)) for (const shot of doubtful) doubts.add(shot);
   }
+  const { rows: asked } = await db.pool.query<{ id: number }>(
+    'select entity_id::int as id from understudy.refresh_request',
+  );
+  for (const { id: shot } of asked) doubts.add(shot);
   const rows = await held();
+  const { rows: targets } = await db.pool.query<{ id: number; name: string; active: boolean }>(
+    `select entity_id::int as id, name, active from understudy.link_target where entity_type = 'Shot'`,
+  );
   for (const [at, shot] of IDS.entries()) {
-    if (!doubts.has(shot)) assert.deepEqual(rows.get(shot), end[at], `Shot ${shot}`);
+    if (doubts.has(shot)) continue;
+    const site = end[at] ?? undefined;
+    assert.deepEqual(rows.get(shot), site, `Shot ${shot}`);
+    const shown = targets.find((target) => target.id === shot);
+    assert.equal(shown?.active, site?.active === true, `whether Shot ${shot} is alive where it is linked`);
+    if (site !== undefined)
+      assert.equal(shown?.name, site.code, `the name of Shot ${shot} where it is linked`);
   }
   await assertLogTells(rows);
 }
@@ -331,8 +381,15 @@ async function assertLogTells(rows: ReadonlyMap<number, ShotState>): Promise<voi
   const linkId = (value: unknown): number | null => (value as { id: number } | null)?.id ?? null;
   for (const { entity_id, field, old, new: now } of log) {
     const shot = Number(entity_id);
+    if (field === '_row' && now === null) {
+      assert(!states.has(shot), `${shot} is not there once it is gone`);
+      const { _active, sequence, tags, type: _type, id: _id, ...others } = old as Record<string, unknown>;
+      const tagIds = (tags as { id: number }[]).map((tag) => tag.id);
+      states.set(shot, { ...others, active: _active, sequence: linkId(sequence), tags: tagIds });
+      continue;
+    }
     const state = states.get(shot);
-    assert(state, `nothing is told of ${shot} before it appeared`);
+    assert(state, `nothing is told of ${shot} while it is not there`);
     if (field === '_row') states.delete(shot);
     else if (field === 'tags') {
       const tags = state['tags'] as number[];
@@ -375,7 +432,13 @@ test('a history told in its order leaves no doubt and no difference', async () =
       // Seconds after the fetch: nothing can be contained in it already.
       const pause: Moment[] = [{ kind: 'poll' }, { kind: 'poll' }, { kind: 'poll' }];
       const { end, told } = happen(
-        [...pause, ...edits.flatMap((one): Moment[] => [{ kind: 'edit', edit: one }, { kind: 'poll' }])],
+        [
+          ...pause,
+          ...edits.flatMap((one): Moment[] => [
+            { kind: 'edit', edit: one, isSilent: false },
+            { kind: 'poll' },
+          ]),
+        ],
         1,
       );
       for (const telling of told) assert.deepEqual(await tell(telling), []);

@@ -33,7 +33,8 @@ const ACTIVE = '_active';
  * Merges a fetch of some fields only: each field is set unless something later has told of it or of the whole row, and
  * stamped with the fetch's tick, whether its value changed or not. A list of links is stamped as a whole, and what the
  * fetch did not show leaves a tombstone.
- * @returns ids of the rows that are not there; they must be fetched.
+ * @returns ids of the rows that are not there, and of those of which an event or write has told otherwise, later than the
+ *   fetch, but maybe of before it; they must be fetched.
  */
 export async function mergePartial(
   tx: Queryable,
@@ -64,6 +65,7 @@ export async function mergePartial(
   const writes = new Map<number, RowWrite>();
   const links: FetchedLinks[] = [];
   const missing: number[] = [];
+  const doubtful = new Set<number>();
   for (const { row, active } of rows) {
     const ours = known.get(row.id);
     if (ours === undefined) {
@@ -74,9 +76,13 @@ export async function mergePartial(
     const write: RowWrite = new Map();
     for (const name of names) {
       const field = scalars.get(name);
-      if (field === undefined || isOld(name)) continue;
+      if (field === undefined) continue;
       const value = field.canonical(name === ACTIVE ? active : row[name]);
       const before = ours.values.get(name) ?? null;
+      if (isOld(name)) {
+        if (ours.fetchedTick < tick && !isSame(before, value)) doubtful.add(row.id);
+        continue;
+      }
       write.set(name, { value, tick });
       if (!made.has(row.id) && !isSame(before, value)) log(row.id, name, before, value);
     }
@@ -87,11 +93,11 @@ export async function mergePartial(
   }
   await writeFields(tx, table, writes, known, fetched.siteTime);
   const ofLists = { fields: lists, rows: links, known: knownLinks, tick, isPartial: true };
-  await mergeFetchedLinks(tx, table, ofLists, origin);
+  for (const id of await mergeFetchedLinks(tx, table, ofLists, origin)) doubtful.add(id);
   await logUpdates(tx, updates);
   const taken = rows.filter(({ row }) => (known.get(row.id)?.fetchedTick ?? 0) < tick);
   await recordSeenTargets(tx, targetsSeen(table, rows, taken), tick);
-  return missing;
+  return [...missing, ...doubtful];
 }
 
 /** Makes those of the rows that are not there, as rows that nothing was ever heard of. @returns their ids. */
