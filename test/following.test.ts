@@ -158,6 +158,39 @@ describe('following the event log', () => {
     }
   });
 
+  test('an id is given up only once the site was asked for it, and had room in its answer', async () => {
+    const { pool } = api.replica.db;
+    await pool.query('truncate understudy.event_log, understudy.open_event');
+    const { results } = await api.replica.site.read(
+      {
+        type: 'EventLogEntry',
+        fields: ['id'],
+        sorts: [{ field_name: 'id', direction: 'desc' }],
+        pageSize: 1,
+      },
+      { priority: 'poll' },
+    );
+    const head = results[0]?.id ?? 0;
+    await initWatermark(pool, head);
+    // For longer than anything is waited for; all of it is there by now, and more than a page.
+    await replaceGaps(pool, [{ first: head - 689, last: head - 11, seenAt: Date.now() - 3_600_000 }]);
+    const epoch = await acquireLease(pool, 'test', 'me', 60_000);
+    assert.ok(epoch !== null);
+    const options = {
+      batchSize: 100,
+      gapTimeoutMs: 60_000,
+      lease: { name: 'test', holder: 'me', epoch },
+      onSchemaEvents: async () => {},
+    };
+    for (let polls = 0; polls < 5; polls += 1) {
+      const { expired } = await poll(api.replica, head, options);
+      assert.deepEqual(expired, []);
+    }
+    assert.deepEqual(await openGaps(pool), []);
+    const { rows } = await pool.query('select count(*)::int as n from understudy.event_log');
+    assert.deepEqual(rows, [{ n: 679 }]);
+  });
+
   test('how fresh the replica is does not depend on the clock of the machine that polls', async () => {
     const { pool } = api.replica.db;
     const watermark = await readWatermark(pool);

@@ -56,7 +56,7 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
   const askedAt = await databaseTime(db.pool);
   const known = await openGaps(db.pool);
   // At once: both are asked past the same checkpoint, and a busy site always has gaps.
-  const [late, { entries: fresh, siteTime, more }] = await Promise.all([
+  const [{ entries: late, isAnswered }, { entries: fresh, siteTime, more }] = await Promise.all([
     readMissing(replica, known),
     readAbove(replica, polledThrough, options.batchSize),
   ]);
@@ -70,11 +70,14 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
   );
   const ids = fresh.map((entry) => entry.id);
   const skipped = newGaps(polledThrough, ids, now).map((gap) => agedGap(gap, fresh, now));
-  const gaps = [...filled, ...skipped];
+  // Of the others nobody knows yet whether the site has them.
+  const answered = [...filled.filter(isAnswered), ...skipped];
+  const unanswered = filled.filter((gap) => !isAnswered(gap));
   // Some ids never come, on a busy site again and again: their times are scanned together, not one by one.
   const { open, expired } = (await isScanDue(db.pool, options.gapTimeoutMs))
-    ? expireGaps(gaps, now, options.gapTimeoutMs)
-    : { open: gaps, expired: [] };
+    ? expireGaps(answered, now, options.gapTimeoutMs)
+    : { open: answered, expired: [] };
+  const stillOpen = [...open, ...unanswered];
   const through = fresh.at(-1)?.id ?? polledThrough;
   // Ticks are taken after the answer, in id order; the late ones first, since their ids are lower.
   const entries = [...late, ...fresh];
@@ -88,7 +91,7 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
     await assertLease(tx, options.lease.name, options.lease.holder, options.lease.epoch);
     const storedLate = await storeEvents(tx, events.slice(0, late.length));
     const storedFresh = await storeEvents(tx, events.slice(late.length));
-    await replaceGaps(tx, open);
+    await replaceGaps(tx, stillOpen);
     await advancePolled(tx, through, askedAt);
     if (expired.length > 0) await scanAround(tx, replica, expired, options.gapTimeoutMs);
     return { stored: storedLate + storedFresh, storedLate };
@@ -96,7 +99,7 @@ export async function poll(replica: Replica, polledThrough: number, options: Pol
   const normalized = events.map((event) =>
     normalizeEvent(event.entry, { tick: event.tick, late: event.late, schema }),
   );
-  return { events: normalized, ...counts, full: more, gaps: open.length, expired };
+  return { events: normalized, ...counts, full: more, gaps: stillOpen.length, expired };
 }
 
 /** Fields made, changed or deleted on the site: such an event does not say of which type (protocol §6.3). */
@@ -145,19 +148,29 @@ async function isScanDue(q: Queryable, gapTimeoutMs: number): Promise<boolean> {
   return rowCount === 0;
 }
 
+interface Missing {
+  /** What the site has of them, by ascending id; what a page had no room for is asked for again by the next poll. */
+  readonly entries: readonly EventLogEntry[];
+  /** Whether the site was asked for all of a gap, and the page had room for it. */
+  readonly isAnswered: (gap: Gap) => boolean;
+}
+
 /** Asks for missing ids: narrow gaps by their ids, wide ones by their bounds, so that each is asked for. */
-async function readMissing(replica: Replica, gaps: readonly Gap[]): Promise<readonly EventLogEntry[]> {
+async function readMissing(replica: Replica, gaps: readonly Gap[]): Promise<Missing> {
   const ids: number[] = [];
   const ranges: FilterLeaf[] = [];
+  const asked: Gap[] = [];
   for (const gap of gaps) {
     const width = gap.last - gap.first + 1;
     if (width <= NARROW_GAP && ids.length + width <= MISSING_IDS_PER_POLL)
       for (let id = gap.first; id <= gap.last; id += 1) ids.push(id);
     else if (ranges.length < MISSING_RANGES_PER_POLL) ranges.push(leaf('id', 'between', gap.first, gap.last));
+    else continue;
+    asked.push(gap);
   }
   const conditions = [...(ids.length === 0 ? [] : [leaf('id', 'in', ...ids)]), ...ranges];
-  if (conditions.length === 0) return [];
-  const { results } = await replica.site.read(
+  if (conditions.length === 0) return { entries: [], isAnswered: () => true };
+  const { results, hasNextPage } = await replica.site.read(
     {
       type: 'EventLogEntry',
       fields: EVENT_LOG_ENTRY_FIELDS,
@@ -167,8 +180,12 @@ async function readMissing(replica: Replica, gaps: readonly Gap[]): Promise<read
     },
     { priority: 'poll' },
   );
-  // What the page had no room for is asked for again by the next poll.
-  return results.map(asEntry);
+  const through = hasNextPage ? (results.at(-1)?.id ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+  return {
+    entries: results.map(asEntry),
+    isAnswered: ({ first, last }) =>
+      last <= through && asked.some((gap) => gap.first <= first && last <= gap.last),
+  };
 }
 
 /** A row of the log with every field there, whatever the site left out. */
