@@ -24,9 +24,12 @@ export async function readWatermark(q: Queryable): Promise<Watermark | null> {
     name: 'read-watermark',
     text: `select w.polled_through as polled, w.last_poll_at, e.id as waiting,
         (select min(first_id) from understudy.gap) as gap,
-        (extract(epoch from now() - least(w.last_poll_at, e.stored_at)) * 1000)::double precision as lag
+        (extract(epoch from now() - least(w.last_poll_at, e.stored_at, o.stored_at)) * 1000)::double precision as lag
       from understudy.watermark w left join lateral (
-        select id, stored_at from understudy.open_event where error is null order by id limit 1) e on true`,
+        select id, stored_at from understudy.open_event where error is null order by id limit 1) e on true
+      left join lateral (
+        -- One that came late may be the lowest, and has not waited for as long as those above it.
+        select stored_at from understudy.open_event where error is null and not late order by id limit 1) o on true`,
   });
   const [row] = rows;
   if (row === undefined) return null;
