@@ -164,3 +164,18 @@ test('what one event tells of a row is one entry of the log, and each change is 
     history.filter(({ field }) => field === 'updated_by'),
   );
 });
+
+test('of two moments the later one stays, whichever event is applied first', async () => {
+  const at = (tick: number, value: string): RowChange => ({
+    ...set(2, tick, ''),
+    change: { kind: 'latest', field: 'updated_at', value },
+  });
+  // The one with the lower id is a second later: ids are taken before a transaction ends.
+  const [lower, higher] = [at(40, '2026-11-05T12:00:02Z'), at(41, '2026-11-05T12:00:01Z')];
+  await merge([{ table: tableOf('Note'), changes: [higher] }]);
+  await merge([{ table: tableOf('Note'), changes: [lower] }]);
+  const { rows } = await db.pool.query(
+    `select updated_at, (_stamps ->> 'updated_at')::int as stamp from ${tableOf('Note').sqlName} where id = 2`,
+  );
+  assert.deepEqual(rows, [{ updated_at: new Date('2026-11-05T12:00:02Z'), stamp: 41 }]);
+});

@@ -188,7 +188,7 @@ class Merging {
       writes = new Map();
       this.fieldWrites.set(change.id, writes);
     }
-    writes.set(name, { value, tick });
+    writes.set(name, { value, tick: Math.max(tick, known.stamp) });
     if (!isSame(known.value, value)) this.#log(change, name, known.value, value);
     return verdict;
   }

@@ -33,9 +33,11 @@ export function isSame(a: Json, b: Json): boolean {
 
 /** Decides what becomes of a change; the rules are the design's (see "Time: one logical clock"). */
 export function judge(known: KnownField, change: FieldChange): Verdict {
-  if (change.tick <= known.stamp || change.tick <= known.fetchedTick) return 'keep';
+  if (change.tick <= known.fetchedTick) return 'keep';
+  // Whichever is told first: events are not always in the order of their times.
   if (change.latest)
     return typeof known.value === 'string' && known.value >= String(change.value) ? 'keep' : 'apply';
+  if (change.tick <= known.stamp) return 'keep';
   if (isSame(known.value, change.value)) return 'apply';
   const mayBeContained =
     change.siteTime !== null &&
