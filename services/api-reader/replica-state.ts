@@ -35,12 +35,14 @@ export interface ReplicaWatch {
 
 /** Small beside any poll interval, so that what is looked up is as good as asked for each read. */
 const LOOK_MS = 250;
-/** How long readers take to see that something is in PostgreSQL, and as much again. */
-export const ALL_READERS_KNOW_MS = 2 * LOOK_MS;
 /** How often it is read how often values occur; PostgreSQL itself estimates it anew when a tenth of a table has changed. */
 const FREQUENCIES_MS = 5 * 60_000;
 /** A look that takes longer than this counts as PostgreSQL being away. */
 const LOOK_TIMEOUT_MS = 3_000;
+/** For so long a reader goes by a look, also while the next one waits for PostgreSQL. */
+const LOOK_COUNTS_MS = LOOK_TIMEOUT_MS + LOOK_MS;
+/** By then every reader has seen what is in PostgreSQL now, or answers nothing from the replica. */
+export const ALL_READERS_KNOW_MS = LOOK_COUNTS_MS + LOOK_MS;
 
 const contexts = new WeakMap<CachedSchema, QueryContext>();
 
@@ -125,7 +127,7 @@ export function createReplicaWatch(db: Database, siteUrl: string, pinned: number
     current: () => {
       if (isLost || seen === null) return null;
       const ageMs = performance.now() - seen.at;
-      if (ageMs > LOOK_TIMEOUT_MS + LOOK_MS) return null;
+      if (ageMs > LOOK_COUNTS_MS) return null;
       // Each by its name: two of these are made for each call, and rest and spread take longer than all else here.
       const { watermark, lagMs, servable, frequencies, hasUnmergedWrites: unmerged } = seen;
       return {
