@@ -45,9 +45,10 @@ export async function ensureCheckpoint(replica: Replica): Promise<'first start' 
   await db.transaction(async (tx) => {
     await initWatermark(tx, head);
     await replaceGaps(tx, []);
-    // Whatever was served may have missed changes; a scan that began before this point has as well.
-    await serveNothing(tx);
+    // Whatever was served may have missed changes; a scan that began before this point has as well. Scans first: one that ends
+    // just now is waited for, and what it lets be served is seen.
     await tx.query('delete from understudy.scan where finished_at is null');
+    await serveNothing(tx);
     if (watermark !== null) await clearEventLog(tx);
   });
   return watermark === null ? 'first start' : 'log lost';
