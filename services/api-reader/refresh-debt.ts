@@ -93,7 +93,8 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
     await delay(ALL_READERS_KNOW_MS);
     for (const ref of refs) {
       const key = refKey(ref);
-      open.delete(key);
+      // Another write to it may have come meanwhile.
+      if (open.get(key) === ref) open.delete(key);
       left.set(key, { ref, tries: OWN_TRIES });
     }
   };
@@ -111,12 +112,13 @@ export function createRefreshDebt(log: Logger): RefreshDebt {
   };
 
   const owe = async (replica: Replica | null, refs: readonly Written[]): Promise<void> => {
-    for (const ref of refs) {
-      const linkers = ref.linkers === true || open.get(refKey(ref))?.linkers === true;
-      if (open.size < DEBT_MAX) open.set(refKey(ref), { ...ref, linkers });
-    }
+    const owed = refs.map((ref) => ({
+      ...ref,
+      linkers: ref.linkers === true || open.get(refKey(ref))?.linkers === true,
+    }));
+    for (const ref of owed) if (open.size < DEBT_MAX) open.set(refKey(ref), ref);
     if (replica === null) return;
-    await handOver(replica, refs).catch((error: unknown) => {
+    await handOver(replica, owed).catch((error: unknown) => {
       log.warn({ err: error, entities: refs.length }, 'PostgreSQL could not be told of a write');
     });
   };
