@@ -155,6 +155,16 @@ export async function lastScanAt(q: Queryable, kind: ScanKind): Promise<Date | n
   return rows[0]?.at ?? null;
 }
 
+/** When the oldest finished scan of a kind began. */
+export async function firstScanAt(q: Queryable, kind: ScanKind): Promise<Date | null> {
+  const { rows } = await q.query<{ at: Date | null }>(
+    `select min(created_at) as at from understudy.scan
+     where kind = $1 and finished_at is not null and created_at <= now()`,
+    [kind],
+  );
+  return rows[0]?.at ?? null;
+}
+
 /** When the newest finished scan began that read all rows of a type that has no time of its last change, by type. */
 export async function wholeReadAt(q: Queryable): Promise<ReadonlyMap<string, Date>> {
   const { rows } = await q.query<{ entity_type: string; at: Date }>(

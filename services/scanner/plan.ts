@@ -2,7 +2,7 @@ import { unservedFields } from '@understudy/pipeline/advance-generation';
 import { planFieldScan, planFullScan, planTimeScan } from '@understudy/pipeline/plan-scan';
 import type { Replica } from '@understudy/pipeline/replica';
 import { fieldsUnderScan, ROWS } from '@understudy/store/followed-fields';
-import { hasOpenScan, lastScanAt, type ScanKind, wholeReadAt } from '@understudy/store/scans';
+import { firstScanAt, hasOpenScan, lastScanAt, type ScanKind, wholeReadAt } from '@understudy/store/scans';
 import { databaseTime } from '@understudy/store/site-schema';
 import { readWatermark } from '@understudy/store/watermark';
 
@@ -32,7 +32,8 @@ export async function planDue(replica: Replica, options: PlanOptions): Promise<r
   if (types.length > 0 || fields.size > 0)
     return [...(types.length > 0 ? ['full' as const] : []), ...(fields.size > 0 ? ['fields' as const] : [])];
   if ((await hasOpenScan(pool, 'full')) || (await hasOpenScan(pool, 'interval'))) return [];
-  const last = (await lastScanAt(pool, 'interval')) ?? (await lastScanAt(pool, 'full'));
+  // Later full scans may have been of some types or projects only.
+  const last = (await lastScanAt(pool, 'interval')) ?? (await firstScanAt(pool, 'full'));
   const now = (await databaseTime(pool)).getTime();
   if (last !== null && now - last.getTime() < options.intervalMs) return [];
   const since = new Date((last?.getTime() ?? now - options.intervalMs) - options.overlapMs);
