@@ -17,7 +17,7 @@ import { onReplica, originOf, type Replica } from './replica.ts';
 interface PlannedRefresh extends RefreshRequest {
   readonly heardAt: number;
   /** Whether it is asked for where the type is not kept, too: of those the name is, and whether they are alive. */
-  readonly isOfTarget: boolean;
+  readonly isOfTarget?: boolean;
 }
 
 /** What a batch of events comes to. */
@@ -103,17 +103,15 @@ async function applyStored(
     const { doubtful = [], missing = [] } = merged[at] ?? {};
     for (const { id } of ofTypes[at]?.changes ?? []) there.add(refKey({ type, id }));
     for (const id of missing) there.delete(refKey({ type, id }));
-    const isOfTarget = false;
-    for (const id of doubtful)
-      plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last, isOfTarget });
-    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last, isOfTarget });
+    for (const id of doubtful) plan.refreshes.push({ type, id, reason: 'in doubt', heardAt: last });
+    for (const id of missing) plan.refreshes.push({ type, id, reason: 'missing', heardAt: last });
   }
   for (const { targets } of merged) plan.targets.push(...targets);
   await upsertLinkTargets(
     tx,
     plan.targets.filter((target) => target.tick !== NO_TICK || !there.has(refKey(target))),
   );
-  const kept = plan.refreshes.filter(({ type, isOfTarget }) => isOfTarget || schema.types.has(type));
+  const kept = plan.refreshes.filter(({ type, isOfTarget }) => isOfTarget === true || schema.types.has(type));
   const wanted = isReplay ? await notFetchedSince(tx, replica, kept) : kept;
   await requestRefresh(tx, wanted);
   return { types: new Set(wanted.map((request) => request.type)), count };
@@ -263,6 +261,6 @@ function planTouched(replica: Replica, event: NormalizedEvent, plan: Plan): void
   if (change.kind === 'ignore' || change.kind === 'schema') return;
   for (const { type, id } of event.touched) {
     if (mayList(replica.schema, type, change.target.type))
-      plan.refreshes.push({ type, id, reason: 'linked', heardAt: event.tick, isOfTarget: false });
+      plan.refreshes.push({ type, id, reason: 'linked', heardAt: event.tick });
   }
 }

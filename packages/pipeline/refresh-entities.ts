@@ -69,9 +69,10 @@ async function refreshOnce(
     const merged = await mergeFetched(tx, table, { tick, siteTime, rows, origin });
     const told = await removeVanished(tx, table, vanished, tick, origin);
     await completeRefresh(tx, type, ids, tick, linkers);
-    const again = [...merged.doubtful, ...told].map((id) => ({ type, id, reason: 'told of meanwhile' }));
-    await requestRefresh(tx, [...doubtful, ...again]);
-    return [...doubtful, ...again.map((one) => ({ ...one, again: true }))];
+    const asked = (id: number): RefreshRequest => ({ type, id, reason: 'told of meanwhile' });
+    // The merge has asked for its own.
+    await requestRefresh(tx, [...doubtful, ...told.map(asked)]);
+    return [...doubtful, ...[...merged.doubtful, ...told].map((id) => ({ ...asked(id), again: true }))];
   });
 }
 

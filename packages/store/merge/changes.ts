@@ -193,7 +193,7 @@ class Merging {
     return verdict;
   }
 
-  /** A link of a list is a value of its own: there, or not. @returns whether the row is in doubt. */
+  /** A link of a list is a value of its own: there, or not. @returns `doubt` where the row is in doubt. */
   mergeLinks(
     row: KnownRow,
     change: RowChange,
