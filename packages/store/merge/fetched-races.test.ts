@@ -203,6 +203,23 @@ test('of a row that a later fetch has told of, an older one says neither its nam
   assert.deepEqual(rows, [{ name: 'new', active: true }]);
 });
 
+test('what is logged of a removed row holds the links that somebody made just before', async () => {
+  const shot = { ...shotOf(1, 'a', 'sequence'), tags: [] };
+  await db.transaction((tx) => merge(tx, 5, [shot], true));
+  const tag = { type: 'Tag', id: 8, name: 'tag' };
+  await mergeBoth(
+    (tx) => merge(tx, 6, [{ ...shot, tags: [tag] }], true),
+    (tx) => removeVanished(tx, table, [1], 20, { source: 'scan', logged: true }),
+  );
+  const { rows } = await db.pool.query<{ old: { tags: unknown } }>(
+    `select old from understudy.data_update_field where field = '_row' and new is null`,
+  );
+  assert.deepEqual(
+    rows.map(({ old }) => old.tags),
+    [[{ type: 'Tag', id: 8 }]],
+  );
+});
+
 test('a row that the site no longer has is not brought back by an answer from before, but asked for', async () => {
   const shot = shotOf(1, 'a', 'sequence');
   await db.transaction((tx) => merge(tx, 5, [shot], true));

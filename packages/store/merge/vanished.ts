@@ -40,6 +40,9 @@ export async function removeVanished(
   origin: Origin = UNLOGGED,
 ): Promise<readonly number[]> {
   if (ids.length === 0) return [];
+  // Whoever holds a row may be changing its links: a statement that waited for it would see the row as it is then, and the
+  // links as they were before.
+  await tx.query(`select from ${table.sqlName} where id = any($1::bigint[]) order by id for update`, [ids]);
   const { rows } = await tx.query<{ id: string; values: Json }>(
     `delete from ${table.sqlName} d where id = any($1::bigint[]) and ${NOTHING_LATER}
      returning id, ${origin.logged ? rowSql(table) : 'null'} as values`,
