@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { until } from '@understudy/harness/until';
-import { MARKED } from '@understudy/store/change-marks';
+import { CHANGES_SINCE, MARKED, SNAPSHOT } from '@understudy/store/change-marks';
 import { pino } from 'pino';
 import { createChangeWatch } from './change-watch.ts';
 
 /** PostgreSQL by hand: statements wait until they are answered. */
 function byHand() {
-  const waiting: { readonly since: unknown; answer(text: string): void; fail(): void }[] = [];
+  const waiting: {
+    readonly name: string;
+    readonly since: unknown;
+    answer(text: string): void;
+    fail(): void;
+  }[] = [];
   const statements = {
     losses: 0,
     texts: (statement: { name: string }, values: readonly unknown[]): Promise<readonly string[]> =>
@@ -17,6 +22,7 @@ function byHand() {
           return;
         }
         waiting.push({
+          name: statement.name,
           since: values[0],
           answer: (text) => resolve([text]),
           fail: () => reject(new Error('away')),
@@ -91,4 +97,46 @@ test('a look that finds marks forgotten, or begins before a reset, counts everyt
   assert.equal(await look('500:500:'), 5);
   assert.equal(watch.isChangedSince(['site."task"'], 4), true);
   assert.equal(watch.isChangedSince(['site."task"'], 5), false);
+});
+
+test('while no transaction ends a look asks for no marks, and for those since the last one as soon as one has', async () => {
+  const { statements, watch, next } = byHand();
+  const asked: string[] = [];
+  const look = async (...answers: readonly string[]): Promise<number> => {
+    const looking = watch.look();
+    for (const text of answers) {
+      const one = await next();
+      asked.push(`${one.name} ${String(one.since ?? '')}`.trim());
+      one.answer(text);
+    }
+    return looking;
+  };
+  await look('5:5:');
+  await look('5:5:');
+  assert.equal(await look('5:5:'), 3);
+  assert.equal(watch.isChangedSince(['site."task"'], 1), false);
+  assert.equal(await look('6:6:', '7:7: site."task"'), 4);
+  assert.equal(watch.isChangedSince(['site."task"'], 3), true);
+  assert.equal(watch.isChangedSince(['site."task"'], 4), false);
+  // Where one ended lately, others are likely to.
+  assert.equal(await look('7:7:'), 5);
+  assert.equal(await look('7:7:'), 6);
+  assert.equal(watch.isChangedSince(['site."task"'], 4), false);
+  // What another connection sees tells nothing.
+  const looking = watch.look();
+  const one = await next();
+  statements.losses += 1;
+  one.answer('7:7:');
+  (await next()).answer('7:7:');
+  assert.equal(await looking, 7);
+  assert.equal(watch.isChangedSince(['site."task"'], 6), true);
+  assert.deepEqual(asked, [
+    `${CHANGES_SINCE.name}`,
+    `${CHANGES_SINCE.name} 5:5:`,
+    SNAPSHOT.name,
+    SNAPSHOT.name,
+    `${CHANGES_SINCE.name} 5:5:`,
+    `${CHANGES_SINCE.name} 7:7:`,
+    SNAPSHOT.name,
+  ]);
 });

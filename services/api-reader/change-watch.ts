@@ -1,6 +1,12 @@
 import type { Logger } from '@understudy/runtime/logging';
 import { pause } from '@understudy/runtime/loop';
-import { areForgottenSince, CHANGES_SINCE, forgetChangeMarks, MARKED } from '@understudy/store/change-marks';
+import {
+  areForgottenSince,
+  CHANGES_SINCE,
+  forgetChangeMarks,
+  MARKED,
+  SNAPSHOT,
+} from '@understudy/store/change-marks';
 import type { Queryable } from '@understudy/store/database';
 import type { ReadConnections } from '@understudy/store/reads/read-connections';
 
@@ -29,8 +35,6 @@ export interface ChangeWatch {
 /** Marks older than this are forgotten; a reader that has not looked for so long begins anew. */
 const MARKS_KEPT_MS = 10 * 60_000;
 const FORGET_MS = 60_000;
-/** Turns of the event loop that a look waits at most for others to ask. */
-const TURNS_MAX = 4;
 /** A look that takes longer has failed: an answer is made anew in less. */
 const LOOK_TIMEOUT_MS = 1_000;
 
@@ -53,6 +57,8 @@ export function createChangeWatch(
 ): ChangeWatch {
   let seen = 0;
   let last: LastLook | null = null;
+  /** Whether the last look found that no transaction had ended: likely the next one will, too. */
+  let wasQuiet = false;
   /** Before this look everything counts as changed. */
   let allChangedAt = 0;
   const changedAt = new Map<string, number>();
@@ -70,9 +76,17 @@ export function createChangeWatch(
     const began = epoch;
     const number = seen + 1;
     try {
+      if (before !== null && wasQuiet) {
+        const [snapshot] = await inTime(statements.texts(SNAPSHOT, []));
+        if (losses === statements.losses && began === epoch && snapshot === before.snapshot) {
+          seen = number;
+          return number;
+        }
+      }
       const marked = before === null ? await inTime(statements.texts(MARKED, [])) : null;
       const [text = ''] = await inTime(statements.texts(CHANGES_SINCE, [before?.snapshot ?? null]));
       const [snapshot = '', ...marks] = text.split(' ');
+      wasQuiet = snapshot === before?.snapshot;
       if (losses !== statements.losses || began !== epoch) {
         // Nothing can be told: the next look begins anew.
         last = null;
@@ -94,16 +108,10 @@ export function createChangeWatch(
     }
   };
 
-  /**
-   * Ends once those who ask together have asked: a look for one costs as much as a look for all. Whoever is alone after a turn
-   * waits for nobody.
-   */
+  /** Ends once those who ask together have asked: a look for one costs as much as a look for all. */
   const gathered = async (): Promise<void> => {
-    for (let turns = 1; turns <= TURNS_MAX; turns += 1) {
-      const before = waiting;
-      await turn();
-      if (waiting === before && (turns > 1 || waiting === 1)) return;
-    }
+    await turn();
+    if (waiting > 1) await turn();
   };
 
   const start = (): Promise<number> => {
@@ -141,10 +149,7 @@ export function createChangeWatch(
         await pause(FORGET_MS, signal);
         if (signal.aborted) return;
         try {
-          const [snapshot = ''] = await statements.texts(
-            { name: 'snapshot', text: 'select pg_current_snapshot()::text' },
-            [],
-          );
+          const [snapshot = ''] = await statements.texts(SNAPSHOT, []);
           snapshots.push({ snapshot, at: performance.now() });
           const [oldest] = snapshots;
           if (oldest === undefined || performance.now() - oldest.at < MARKS_KEPT_MS) continue;

@@ -1,26 +1,17 @@
 import type { Logger } from '@understudy/runtime/logging';
 import { AuthenticationFault } from '@understudy/site-client/faults';
 import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from './api-call.ts';
+import type { CallLog, CallSummary } from './call-log.ts';
 import type { ApiClient } from './client/api-client.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { ClientGone } from './errors.ts';
 import { failureFrom } from './failure.ts';
 import { HttpCall } from './http-call.ts';
 import { type Identity, identityOf } from './identity.ts';
-import type { KnownRead, KnownReads } from './known-reads.ts';
-import type { ReaderMetrics } from './metrics.ts';
-import { API_PATH } from './pass-through.ts';
+import type { KnownRead, KnownReads, SeenRequest } from './known-reads.ts';
 import type { ReplicaWatch } from './replica-state.ts';
-import { requestId } from './request-id.ts';
-import type { RequestShape } from './request-shape.ts';
+import type { RequestIdOf } from './request-id.ts';
 import type { ShadowReads } from './shadow-reads.ts';
-
-/** What is logged and counted of a call. Holds no secret. */
-export interface CallSummary {
-  readonly method: string;
-  readonly type: string | null;
-  readonly identity: Identity;
-}
 
 /** Answers one call. @throws ReaderError, AuthenticationFault */
 export type AnswerCall = (call: ApiCall) => Promise<Answer>;
@@ -28,8 +19,9 @@ export type AnswerCall = (call: ApiCall) => Promise<Answer>;
 export interface ExchangeParts {
   /** Of the site that is answered for, `host:port` as clients name it. */
   readonly siteHost: string;
+  readonly requestIdOf: RequestIdOf;
   readonly watch: ReplicaWatch;
-  readonly metrics: ReaderMetrics;
+  readonly calls: CallLog;
   readonly log: Logger;
   /** Whether connections end with their next answer: the process drains. */
   readonly isClosing: () => boolean;
@@ -41,27 +33,6 @@ export interface ExchangeParts {
   /** Answers calls for another site, named as in a path. @throws ReaderError where it is not allowed. */
   readonly answerElsewhere: (site: string, call: ApiCall) => Promise<Answer>;
 }
-
-/** What is logged of a call. */
-interface CallLine {
-  readonly requestId: string;
-  readonly method: string;
-  readonly type: string | null;
-  script?: string | null;
-  user?: string | null;
-  session?: boolean;
-  sudoAsLogin?: string | null;
-  ms?: number;
-  source?: string;
-  reason?: string | null;
-  status?: number;
-}
-
-/** Longest name that is logged: names are what a caller sent. */
-const LOGGED_LENGTH_MAX = 100;
-
-const shortened = (name: string | null): string | null =>
-  name === null || name.length <= LOGGED_LENGTH_MAX ? name : `${name.slice(0, LOGGED_LENGTH_MAX)}…`;
 
 /** Bodies up to this are sent together with the headers; more is not copied for it. */
 const ONE_PIECE_BYTES = 16_384;
@@ -78,30 +49,40 @@ const isWhole = (body: Answer['body']): body is WholeBody =>
 /** One request of the endpoint and its answer. */
 export class Exchange {
   readonly #parts: ExchangeParts;
-  readonly #log: Logger;
   readonly #client: ApiClient;
   readonly #elsewhere: string | null;
   readonly #began = performance.now();
   readonly #id: string;
   #summary: CallSummary | null = null;
+  #isKnown = false;
   #source: Answer['source'] = 'site';
   #reason: string | null = null;
 
   /** @param elsewhere names another site, as in a path, that the call is for; null: the replicated one. */
-  constructor(parts: ExchangeParts, log: Logger, client: ApiClient, elsewhere: string | null) {
+  constructor(parts: ExchangeParts, client: ApiClient, elsewhere: string | null) {
     this.#parts = parts;
-    this.#log = log;
     this.#client = client;
     this.#elsewhere = elsewhere;
-    this.#id = requestId(client.headers);
+    this.#id = parts.requestIdOf(client.headers);
   }
 
   /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
-  async answer(body: Buffer): Promise<void> {
+  answer(body: Buffer): void {
     const { knownReads } = this.#parts;
-    const shape = this.#elsewhere === null ? knownReads.shapeOf(body) : null;
-    const known = shape === null ? null : knownReads.find(shape);
-    if (known !== null && (await this.#answerKnown(known, body))) return;
+    const seen = this.#elsewhere === null ? knownReads.seen(body) : null;
+    const known = seen === null ? null : knownReads.find(seen);
+    if (known === null) {
+      void this.#answerUnknown(seen, body);
+      return;
+    }
+    known.body().then(
+      (given) => this.#giveKnown(known, given, body),
+      // Whoever takes it apart finds the same, and knows what to do.
+      () => this.#answerUnknown(seen, body),
+    );
+  }
+
+  async #answerUnknown(seen: SeenRequest | null, body: Buffer): Promise<void> {
     let call: ApiCall;
     let answer: Answer;
     try {
@@ -116,28 +97,20 @@ export class Exchange {
       return;
     }
     this.#give(answer);
-    if (shape !== null && answer.source === 'replica' && answer.reason === null) this.#learn(shape, call);
+    if (seen !== null && answer.source === 'replica' && answer.reason === null) this.#learn(seen, call);
   }
 
-  /** @returns false for what has to be taken apart; nothing has been sent then. */
-  async #answerKnown(known: KnownRead, body: Buffer): Promise<boolean> {
-    let given: Buffer | OwnBytes;
-    try {
-      given = await known.body();
-    } catch {
-      // Whoever takes it apart finds the same, and knows what to do.
-      return false;
-    }
+  #giveKnown(known: KnownRead, given: Buffer | OwnBytes, body: Buffer): void {
     this.#summary = known.summary;
+    this.#isKnown = true;
     const answer = jsonAnswer('replica', null, given);
     this.#give(answer);
     this.#parts.offerShadow(() => this.#call(parseEnvelope(body), known.summary.identity, body), answer);
-    return true;
   }
 
-  #learn(shape: RequestShape, call: ApiCall): void {
+  #learn(seen: SeenRequest, call: ApiCall): void {
     try {
-      this.#parts.knownReads.learn(shape, call);
+      this.#parts.knownReads.learn(seen, call);
     } catch (error) {
       // It has been answered; others like it are taken apart as well.
       this.#parts.log.error({ err: error, requestId: this.#id }, 'a read could not be learned');
@@ -206,29 +179,11 @@ export class Exchange {
     this.#done(statusCode);
   }
 
-  /** One line for each call: who asked what, who answered, why, and how long it took. Never a key (protocol §1.2). */
   #done(status: number): void {
     const elapsedMs = performance.now() - this.#began;
-    const ms = Math.round(elapsedMs * 10) / 10;
+    const { calls } = this.#parts;
     const summary = this.#summary;
-    if (summary === null) {
-      this.#log.debug({ requestId: this.#id, http: 'POST', path: API_PATH, status, ms }, 'request');
-      return;
-    }
-    const { method, type, identity } = summary;
-    const source = this.#source;
-    const reason = this.#reason;
-    // Made key by key: spread, it takes longer to make than to write.
-    const line: CallLine = { requestId: this.#id, method, type: shortened(type) };
-    if (identity.kind === 'script') line.script = shortened(identity.name);
-    else if (identity.kind === 'user') line.user = shortened(identity.name);
-    else if (identity.kind === 'session') line.session = true;
-    if (identity.sudoAsLogin !== null) line.sudoAsLogin = shortened(identity.sudoAsLogin);
-    line.ms = ms;
-    line.source = source;
-    line.reason = reason;
-    line.status = status;
-    this.#log.info(line, 'call');
-    this.#parts.metrics.count({ method, source, reason: reason ?? 'none', seconds: elapsedMs / 1_000 });
+    if (this.#isKnown && summary !== null) calls.toldAlike(this.#id, elapsedMs, summary);
+    else calls.told(this.#id, elapsedMs, { source: this.#source, reason: this.#reason, status }, summary);
   }
 }

@@ -182,3 +182,28 @@ test('rows copied in with triggers switched off leave marks as well', async () =
   client.release();
   assert.equal(await ask(3), before + 1000);
 });
+
+test('what is given again and again is kept, while others come and are forgotten', async () => {
+  const few = createKeptAnswers(changes, 5_000);
+  const text = 'select frames::text from site."shot" where id = 4';
+  const askFew = async (question: string): Promise<void> => {
+    await few.answer(question, async () => ({
+      body: Buffer.from((await statements.texts({ name: 'four', text }, []))[0] ?? ''),
+      marks: () => marksOf(text),
+    }));
+  };
+  const keep = async (question: string): Promise<void> => {
+    await askFew(question);
+    await askFew(question);
+    assert(few.has(question), `${question} is kept`);
+  };
+  await keep('often');
+  await keep('once');
+  for (let number = 1; number <= 30; number += 1) {
+    await keep(`other ${number}`);
+    await askFew('often');
+  }
+  assert(few.has('often'));
+  assert(!few.has('once'));
+  assert(!few.has('other 1'));
+});

@@ -34,6 +34,8 @@ interface Kept {
   readonly marks: readonly string[];
   /** The last look that had ended when it began to be read: the answer sees all that this look saw. */
   readonly seen: number;
+  /** Whether it was given since it was last spared. */
+  isUsed: boolean;
 }
 
 /** One that is being made. */
@@ -76,9 +78,14 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     if (size > bytesMax / SHARE_MAX) return;
     kept.set(question, { ...answer, body: ownBytes(answer.body) });
     bytes += size;
-    for (const oldest of kept.keys()) {
+    // The oldest is spared once for having been given: moving each that is given to the end would cost more than giving it.
+    for (const [oldest, one] of kept) {
       if (bytes <= bytesMax) return;
-      forget(oldest);
+      if (one.isUsed) {
+        one.isUsed = false;
+        kept.delete(oldest);
+        kept.set(oldest, one);
+      } else forget(oldest);
     }
   };
 
@@ -97,16 +104,38 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     const { body } = made;
     // Without a look that came before it, nobody could tell what was changed since.
     const marks = isWanted && seen > 0 ? made.marks() : null;
-    if (marks !== null && began === epoch && changes.covers(marks)) keep(question, { body, marks, seen });
+    if (marks !== null && began === epoch && changes.covers(marks))
+      keep(question, { body, marks, seen, isUsed: true });
     return body;
   };
 
-  const look = async (): Promise<number | null> => {
-    try {
-      return await changes.look();
-    } catch {
-      return null;
+  const own = (body: Buffer): OwnBytes => new OwnBytes(body);
+
+  /** Once a look has ended that began after the question came. @param number of that look; null for one that failed. */
+  const afterLook = (
+    question: string,
+    make: () => Promise<Made>,
+    known: Kept,
+    number: number | null,
+  ): Buffer | Promise<Buffer | OwnBytes> => {
+    // Nobody can tell what has changed: made anew, it is right, and if PostgreSQL is away that is found out.
+    if (number === null) return makeNow(question, make).then(own);
+    // It may have been made anew while the look was under way; that is at least as good.
+    const current = kept.get(question) ?? known;
+    if (!changes.isChangedSince(current.marks, current.seen)) {
+      current.isUsed = true;
+      given += 1;
+      return current.body;
     }
+    // Whoever waited for the same look may share what was begun after it.
+    const other = making.get(question);
+    if (other !== undefined && other.seen >= number) return other.made;
+    const made = makeNow(question, make);
+    const mine: Making = { seen: changes.seen, made };
+    making.set(question, mine);
+    return made.finally(() => {
+      if (making.get(question) === mine) making.delete(question);
+    });
   };
 
   return {
@@ -122,36 +151,19 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
       making.clear();
       bytes = 0;
     },
-    answer: async (question, make) => {
-      if (bytesMax === 0) return new OwnBytes((await make()).body);
+    // Not an async function, nor any that it calls for a kept answer: each costs as much as finding the answer does.
+    answer: (question, make) => {
       const known = kept.get(question);
+      if (known !== undefined)
+        return changes.look().then(
+          (number) => afterLook(question, make, known, number),
+          () => afterLook(question, make, known, null),
+        );
+      if (bytesMax === 0) return make().then(({ body }) => own(body));
       // The first look is for those who ask again.
-      if (known === undefined) {
-        if (changes.seen === 0 && asked.has(question)) await look();
-        return new OwnBytes(await makeNow(question, make));
-      }
-      const number = await look();
-      // Nobody can tell what has changed: made anew, it is right, and if PostgreSQL is away that is found out.
-      if (number === null) return new OwnBytes(await makeNow(question, make));
-      // It may have been made anew while the look was under way; that is at least as good.
-      const current = kept.get(question) ?? known;
-      if (!changes.isChangedSince(current.marks, current.seen)) {
-        // The one that was asked for longest ago is forgotten first.
-        if (kept.delete(question)) kept.set(question, current);
-        given += 1;
-        return current.body;
-      }
-      // Whoever waited for the same look may share what was begun after it.
-      const other = making.get(question);
-      if (other !== undefined && other.seen >= number) return other.made;
-      const made = makeNow(question, make);
-      const mine: Making = { seen: changes.seen, made };
-      making.set(question, mine);
-      try {
-        return await made;
-      } finally {
-        if (making.get(question) === mine) making.delete(question);
-      }
+      const makeOwn = (): Promise<OwnBytes> => makeNow(question, make).then(own);
+      const isFirstLook = changes.seen === 0 && asked.has(question);
+      return isFirstLook ? changes.look().then(makeOwn, makeOwn) : makeOwn();
     },
   };
 }

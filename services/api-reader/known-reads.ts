@@ -4,16 +4,18 @@ import type { CompiledRead } from '@understudy/query/compile-read';
 import { type ReadTemplate, templateOf } from '@understudy/query/read-template';
 import type { QueryContext } from '@understudy/query/scope';
 import type { ApiCall, OwnBytes } from './api-call.ts';
+import type { CallSummary } from './call-log.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { isEventRead } from './event-reads.ts';
-import type { CallSummary } from './exchange.ts';
 import { freshState, type LocalParts } from './local-answer.ts';
 import { answerCompiled, isLookedAt } from './read.ts';
 import { queryContext } from './replica-state.ts';
 import { createShapeOf, type RequestShape, withNumbers } from './request-shape.ts';
+import { seenBefore } from './seen-before.ts';
 
 /** A request of a known shape. */
 export interface KnownRead {
+  /** The same object for all of its shape. */
   readonly summary: CallSummary;
   /** @returns the answer of the moment. @throws whatever PostgreSQL or the network says. */
   body(): Promise<Buffer | OwnBytes>;
@@ -28,14 +30,26 @@ export interface KnownRead {
 export interface KnownReads {
   /** How many requests were known so far. */
   readonly found: number;
-  /** @returns null for a request that is too long to be known. */
-  shapeOf(body: Buffer): RequestShape | null;
+  /** @returns the same for requests that are equal byte for byte; null for one that is too long to be known. */
+  seen(body: Buffer): SeenRequest | null;
   /** @returns null for a request that has to be taken apart. */
-  find(shape: RequestShape): KnownRead | null;
+  find(seen: SeenRequest): KnownRead | null;
   /** To be told of a read that the replica answered; the second of a shape is learned. */
-  learn(shape: RequestShape, call: ApiCall): void;
+  learn(seen: SeenRequest, call: ApiCall): void;
   /** @returns a read as a key of kept answers, the same whoever asks, and however the request is written. */
   questionOf(payload: unknown): string;
+}
+
+/** A request that came, perhaps several times. */
+export interface SeenRequest {
+  readonly shape: RequestShape;
+  /** What was found for it the last time. */
+  found: Found | null;
+}
+
+interface Found {
+  readonly known: Known;
+  readonly read: KnownRead;
 }
 
 interface Known {
@@ -52,6 +66,8 @@ interface Known {
 const KNOWN_MAX = 2_000;
 /** Of one shape there may be several, by the numbers that are not free: each page of a list is one. */
 const OF_SHAPE_MAX = 8;
+/** Requests that are remembered byte for byte. */
+const REQUESTS_MAX = 2_000;
 /** Shapes of which it is remembered that one was answered. */
 const SEEN_MAX = 5_000;
 
@@ -87,6 +103,20 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
     }
   };
 
+  const findNow = ({ key, numbers }: RequestShape, context: QueryContext): Found | null => {
+    const ofShape = known.get(key);
+    // All of a shape are of one context.
+    if (ofShape !== undefined && ofShape[0]?.context !== context) forget(key);
+    const one = ofShape?.find((each) => each.context === context && each.template.fits(numbers));
+    if (one === undefined) return null;
+    const read = (): CompiledRead => one.template.read(numbers);
+    const question = one.questionOf(numbers);
+    return {
+      known: one,
+      read: { summary: one.summary, body: () => answerCompiled(parts, context.schema, read, () => question) },
+    };
+  };
+
   const questionOf = (payload: unknown): string => {
     const text = JSON.stringify(payload ?? null);
     const shape = shapeOf(Buffer.from(text));
@@ -114,27 +144,22 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
     get found() {
       return found;
     },
-    shapeOf,
+    seen: seenBefore((body) => {
+      const shape = shapeOf(body);
+      return shape === null ? null : { shape, found: null };
+    }, REQUESTS_MAX),
     questionOf,
-    find: ({ key, numbers }) => {
-      const ofShape = known.get(key);
-      const state = ofShape === undefined ? null : freshState(parts);
-      if (ofShape === undefined || state === null) return null;
+    find: (request) => {
+      if (request.found === null && !known.has(request.shape.key)) return null;
+      const state = freshState(parts);
+      if (state === null) return null;
       const context = queryContext(state);
-      // All of a shape are of one context.
-      if (ofShape[0]?.context !== context) {
-        forget(key);
-        return null;
-      }
-      const one = ofShape.find(({ template }) => template.fits(numbers));
-      if (one === undefined || !parts.credentials.isLocal(one.credential)) return null;
-      const { summary, template } = one;
+      if (request.found?.known.context !== context) request.found = findNow(request.shape, context);
+      if (request.found === null || !parts.credentials.isLocal(request.found.known.credential)) return null;
       found += 1;
-      const read = (): CompiledRead => template.read(numbers);
-      const question = (): string => one.questionOf(numbers);
-      return { summary, body: () => answerCompiled(parts, context.schema, read, question) };
+      return request.found.read;
     },
-    learn: (shape, call) => {
+    learn: ({ shape }, call) => {
       const { envelope, identity } = call;
       const { method, auth, payload } = envelope;
       const state = freshState(parts);

@@ -3,17 +3,17 @@ import type { KeptAnswers } from './kept-answers.ts';
 import type { KnownReads } from './known-reads.ts';
 import type { ReplicaWatch } from './replica-state.ts';
 
-/** One answered call, as it is counted. */
-export interface CountedCall {
+/** By what calls are counted. */
+export interface CallLabels {
   readonly method: string;
   readonly source: string;
   readonly reason: string;
-  readonly seconds: number;
 }
 
 export interface ReaderMetrics {
   readonly registry: Registry;
-  count(call: CountedCall): void;
+  /** @returns what counts a call with these labels, told how many seconds it took. */
+  counterOf(labels: CallLabels): (seconds: number) => void;
 }
 
 /** Methods that are counted by name (protocol §5); others, which clients may invent, together. */
@@ -43,10 +43,14 @@ const COUNTED_METHODS: ReadonlySet<string> = new Set([
 /** From what an answer of the replica takes to what a slow site takes. */
 const BUCKETS_S = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
-/** The counters of one combination of labels. */
-interface Children {
-  readonly calls: { inc(): void };
-  readonly seconds: { observe(seconds: number): void };
+/** Calls of one combination of labels. */
+interface Counted {
+  readonly method: string;
+  readonly source: string;
+  readonly reason: string;
+  /** Since they were last asked for. */
+  calls: number;
+  readonly count: (seconds: number) => void;
 }
 
 /** What the reader tells Prometheus. Reasons are few words by design, so that they can be labels. */
@@ -57,11 +61,19 @@ export function createMetrics(
   knownReads: Pick<KnownReads, 'found'>,
 ): ReaderMetrics {
   collectDefaultMetrics({ register: registry });
+  // Labels are few, so what they lead to is kept: looked up for each call they take longer than the counting.
+  const counted = new Map<string, Counted>();
   const calls = new Counter({
     name: 'understudy_reader_calls_total',
     help: 'Calls of the JSON API, by method, by who answered, and why the site did',
     labelNames: ['method', 'source', 'reason'],
     registers: [registry],
+    collect: () => {
+      for (const one of counted.values()) {
+        calls.inc({ method: one.method, source: one.source, reason: one.reason }, one.calls);
+        one.calls = 0;
+      }
+    },
   });
   const seconds = new Histogram({
     name: 'understudy_reader_call_seconds',
@@ -95,20 +107,26 @@ export function createMetrics(
       this.set(lagMs / 1_000);
     },
   });
-  // Labels are few, so what they lead to is kept: looked up for each call they take longer than the counting.
-  const children = new Map<string, Children>();
   return {
     registry,
-    count: (call) => {
-      const method = COUNTED_METHODS.has(call.method) ? call.method : 'other';
-      const key = `${method} ${call.source} ${call.reason}`;
-      const known = children.get(key) ?? {
-        calls: calls.labels(method, call.source, call.reason),
-        seconds: seconds.labels(method, call.source),
+    counterOf: ({ method: named, source, reason }) => {
+      const method = COUNTED_METHODS.has(named) ? named : 'other';
+      const key = `${method} ${source} ${reason}`;
+      const known = counted.get(key);
+      if (known !== undefined) return known.count;
+      const took = seconds.labels(method, source);
+      const made: Counted = {
+        method,
+        source,
+        reason,
+        calls: 0,
+        count: (elapsed) => {
+          made.calls += 1;
+          took.observe(elapsed);
+        },
       };
-      children.set(key, known);
-      known.calls.inc();
-      known.seconds.observe(call.seconds);
+      counted.set(key, made);
+      return made.count;
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Config } from '@understudy/runtime/config/sections';
 import type { Logger } from '@understudy/runtime/logging';
 import { type FastifyInstance, fastify, LogController } from 'fastify';
 import { type ApiEndpoint, apiEndpoint } from './api.ts';
+import { createCallLog } from './call-log.ts';
 import { type PlainConnections, takePlainRequests } from './client/plain-connections.ts';
 import { giveUpStalled } from './client/stalled-answers.ts';
 import type { AnswerCall } from './exchange.ts';
@@ -16,7 +17,7 @@ import type { ReaderMetrics } from './metrics.ts';
 import { otherSites } from './other-sites.ts';
 import { pages } from './pages.ts';
 import type { ReplicaWatch } from './replica-state.ts';
-import { requestId } from './request-id.ts';
+import { createRequestIds } from './request-id.ts';
 import type { ShadowReads } from './shadow-reads.ts';
 import { allowedSites, localPath } from './sites.ts';
 import { refuseSlowBodies } from './slow-bodies.ts';
@@ -52,6 +53,7 @@ const KEEP_ALIVE_MS = 72_000;
 export async function createServer(parts: ServerParts): Promise<FastifyInstance> {
   const { config, log } = parts;
   const sites = allowedSites(config.site.url, config.reader.allowedSites);
+  const requestIdOf = createRequestIds();
   let endpoint: ApiEndpoint | null = null;
   let plain: PlainConnections | null = null;
   const app = fastify({
@@ -71,7 +73,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       server.requestTimeout = 0;
       return server;
     },
-    genReqId: ({ headers }) => requestId(headers),
+    genReqId: ({ headers }) => requestIdOf(headers),
     rewriteUrl: (request) => localPath(sites, request.url ?? ''),
     logController: new LogController({ disableRequestLogging: true }),
     // Those who are connected are answered while the process drains.
@@ -102,7 +104,8 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
     siteHost: new URL(config.site.url).host,
     bodyLimitBytes: config.reader.bodyLimitBytes,
     watch: parts.watch,
-    metrics: parts.metrics,
+    requestIdOf,
+    calls: createCallLog(log, parts.metrics),
     log,
     bodies,
     isClosing: () => !app.server.listening,

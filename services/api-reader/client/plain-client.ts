@@ -53,7 +53,7 @@ export class PlainClient implements ApiClient {
 
   send({ statusCode, headers, body, sent }: WholeAnswer, closes: boolean): void {
     const socket = this.#socket;
-    const head = this.#head(statusCode, headers, '', closes);
+    const head = this.#answers.head(statusCode, headers, '', closes);
     if (typeof body === 'string')
       socket.write(head + body, 'latin1', sent === null ? undefined : () => sent());
     else {
@@ -73,7 +73,7 @@ export class PlainClient implements ApiClient {
     const isCounted = headers.some((name, at) => at % 2 === 0 && name === 'content-length');
     const isChunked = !isCounted && !BODILESS.has(statusCode);
     const framing = isChunked ? 'transfer-encoding: chunked\r\n' : '';
-    this.#socket.write(this.#head(statusCode, headers, framing, closes), 'latin1');
+    this.#socket.write(this.#answers.head(statusCode, headers, framing, closes), 'latin1');
     const stages = isChunked ? [body, new Chunks()] : [body];
     pipeline([...stages, this.#socket], { end: false })
       .then(
@@ -82,26 +82,20 @@ export class PlainClient implements ApiClient {
       )
       .finally(ended);
   }
-
-  #head(statusCode: number, headers: HeaderList, framing: string, closes: boolean): string {
-    const { keepAliveSeconds, date } = this.#answers;
-    let head = `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n`;
-    let isDated = false;
-    for (let at = 0; at < headers.length; at += 2) {
-      const name = headers[at] as string;
-      const value = headers[at + 1] as string | readonly string[];
-      // The site's answers have their date.
-      if (name === 'date') isDated = true;
-      if (typeof value === 'string') head += headerLine(name, value);
-      else for (const one of value) head += headerLine(name, one);
-    }
-    if (!isDated) head += `date: ${date()}\r\n`;
-    const connection = closes ? 'close' : `keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}`;
-    return `${head}${framing}connection: ${connection}\r\n\r\n`;
-  }
 }
 
-/** @throws Error for a value that would end the header, and begin what it likes. */
+/**
+ * @returns the lines of the header whose name is at a place of a list; nothing behind its end.
+ * @throws Error for a value that would end the header, and begin what it likes.
+ */
+function linesAt(headers: HeaderList, at: number): string {
+  const name = headers[at];
+  const value = headers[at + 1];
+  if (name === undefined || value === undefined) return '';
+  if (typeof value === 'string') return headerLine(String(name), value);
+  return value.map((one) => headerLine(String(name), one)).join('');
+}
+
 function headerLine(name: string, value: string): string {
   if (NO_HEADER_VALUE.test(value)) throw new Error(`header ${name} has a value that cannot be sent`);
   return `${name}: ${value}\r\n`;
@@ -109,25 +103,80 @@ function headerLine(name: string, value: string): string {
 
 /** What all answers over plain connections share. */
 export interface PlainAnswers {
-  /** How long a connection is kept while nothing comes, seconds. */
-  readonly keepAliveSeconds: number;
-  /** The present second, as headers have it. */
-  date(): string;
+  /** @returns the beginning of an answer. @param framing a header line more, or nothing. @throws Error as `linesAt` does. */
+  head(statusCode: number, headers: HeaderList, framing: string, closes: boolean): string;
 }
 
+/** Two answers for which these are the same differ in their first header at most. */
+interface HeadParts {
+  readonly statusCode: number;
+  readonly headers: HeaderList;
+  readonly framing: string;
+  readonly closes: boolean;
+  readonly date: string;
+}
+
+interface Head extends HeadParts {
+  /** What comes before the first header, and after it. */
+  readonly start: string;
+  readonly rest: string;
+}
+
+/**
+ * Answers that follow one another mostly have the same headers but for the first, which is the id of the request: what is the
+ * same is made text once.
+ * @param keepAliveSeconds how long a connection is kept while nothing comes.
+ */
 export function createPlainAnswers(keepAliveSeconds: number): PlainAnswers {
+  const dateNow = createDate();
+  let last: Head | null = null;
+
+  const made = (parts: HeadParts): Head => {
+    const { statusCode, headers, framing, closes, date } = parts;
+    let rest = '';
+    for (let at = 2; at < headers.length; at += 2) rest += linesAt(headers, at);
+    // The site's answers have their date.
+    if (!headers.some((name, at) => at % 2 === 0 && name === 'date')) rest += `date: ${date}\r\n`;
+    const connection = closes ? 'close' : `keep-alive\r\nkeep-alive: timeout=${keepAliveSeconds}`;
+    rest += `${framing}connection: ${connection}\r\n\r\n`;
+    return { ...parts, start: `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode] ?? ''}\r\n`, rest };
+  };
+
+  return {
+    head: (statusCode, headers, framing, closes) => {
+      const date = dateNow();
+      if (
+        last === null ||
+        last.statusCode !== statusCode ||
+        last.date !== date ||
+        last.closes !== closes ||
+        last.framing !== framing ||
+        !areAlike(last.headers, headers)
+      )
+        last = made({ statusCode, headers, framing, closes, date });
+      return last.start + linesAt(headers, 0) + last.rest;
+    },
+  };
+}
+
+/** @returns whether two lists have the same headers but for the value of the first. */
+function areAlike(some: HeaderList, others: HeaderList): boolean {
+  if (some.length !== others.length || some[0] !== others[0]) return false;
+  for (let at = 2; at < some.length; at += 1) if (some[at] !== others[at]) return false;
+  return true;
+}
+
+/** Gives the present second, as headers have it. */
+function createDate(): () => string {
   let date = '';
   let until = 0;
-  return {
-    keepAliveSeconds,
-    date: () => {
-      const now = Date.now();
-      if (now >= until || now < until - SECOND_MS) {
-        date = new Date(now).toUTCString();
-        until = now - (now % SECOND_MS) + SECOND_MS;
-      }
-      return date;
-    },
+  return () => {
+    const now = Date.now();
+    if (now >= until || now < until - SECOND_MS) {
+      date = new Date(now).toUTCString();
+      until = now - (now % SECOND_MS) + SECOND_MS;
+    }
+    return date;
   };
 }
 

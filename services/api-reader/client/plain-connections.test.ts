@@ -296,6 +296,46 @@ describe('a plain connection', () => {
     }
   });
 
+  test('answers that follow one another have their own headers, whatever they share', async () => {
+    const { socket, seen } = open(rig);
+    const lists = [
+      ['x-request-id', '1', 'x-note', 'a', 'content-length', '2'],
+      ['x-request-id', '2', 'x-note', 'a', 'content-length', '2'],
+      ['x-request-id', '3', 'x-note', 'b', 'content-length', '2'],
+      ['x-other-id', '3', 'x-note', 'b', 'content-length', '2'],
+      ['x-other-id', ['4', '5'], 'x-note', ['b', 'c'], 'content-length', '2'],
+      ['date', 'then', 'x-note', ['b', 'c'], 'content-length', '2'],
+      ['content-length', '2'],
+    ];
+    for (const [at, list] of lists.entries()) {
+      socket.write(call('{}'));
+      (await next()).send({ ...ok, statusCode: at === 1 ? 201 : 200, headers: list }, false);
+    }
+    await until(
+      'all are answered',
+      async () => seen().toString('latin1').split('\r\n\r\nok').length > lists.length,
+    );
+    const lines = (list: (typeof lists)[number]): string[] =>
+      list.flatMap((name, at) =>
+        at % 2 === 1 ? [] : [list[at + 1]].flat().map((value) => `${String(name)}: ${value}`),
+      );
+    assert.deepEqual(
+      responsesIn(seen()).map(({ status, headers: sent }) => [status, sent]),
+      lists.map((list, at) => [
+        at === 1 ? 'HTTP/1.1 201 Created' : 'HTTP/1.1 200 OK',
+        lines(list)
+          .filter((line) => !PASSING.test(line))
+          .toSorted(),
+      ]),
+    );
+    const dates = seen()
+      .toString('latin1')
+      .match(/^date: .*$/gm);
+    assert.equal(dates?.length, lists.length);
+    assert.equal(dates.filter((line) => line === 'date: then').length, 1);
+    socket.destroy();
+  });
+
   test('answers one request after the other where a client does not wait', async () => {
     const { socket, seen } = open(rig);
     socket.write(call('{"first": 1}'));

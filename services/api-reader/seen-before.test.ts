@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { seenBefore } from './seen-before.ts';
+
+test('what was found out about bytes is remembered for the same bytes alone, and not for ever', () => {
+  const looked: string[] = [];
+  const find = seenBefore((bytes) => {
+    looked.push(bytes.toString());
+    return bytes.length === 0 ? null : { text: bytes.toString() };
+  }, 2);
+  const a = find(Buffer.from('a'));
+  assert.equal(find(Buffer.from('a')), a);
+  assert.deepEqual(find(Buffer.from('b')), { text: 'b' });
+  assert.deepEqual(looked, ['a', 'b']);
+  // Asked for all the time, it stays.
+  for (const other of ['c', 'd', 'e', 'f', 'g', 'h']) {
+    find(Buffer.from(other));
+    assert.equal(find(Buffer.from('a')), a, `after ${other}`);
+  }
+  find(Buffer.from('b'));
+  assert.equal(looked.filter((text) => text === 'b').length, 2);
+  // Where nothing is found out, it is looked at again.
+  assert.equal(find(Buffer.alloc(0)), null);
+  assert.equal(find(Buffer.alloc(0)), null);
+  assert.equal(looked.filter((text) => text === '').length, 2);
+});
+
+test('long bytes are looked at each time', () => {
+  let looks = 0;
+  const find = seenBefore((bytes) => {
+    looks += 1;
+    return bytes.length;
+  }, 10);
+  const long = Buffer.alloc(32_769, 'x');
+  assert.equal(find(long), long.length);
+  assert.equal(find(long), long.length);
+  assert.equal(looks, 2);
+  assert.equal(find(long.subarray(1)), long.length - 1);
+  assert.equal(find(long.subarray(1)), long.length - 1);
+  assert.equal(looks, 3);
+});
