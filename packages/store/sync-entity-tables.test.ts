@@ -59,3 +59,44 @@ test('links and what changed lately are found by an index, in new tables and in 
     return rows[0]?.all === '10' && rows[0].hot === '10';
   });
 });
+
+test('a new column waits for a long report with pauses, in which others read on', async (t) => {
+  const database = await createTestDatabase();
+  t.after(database.drop);
+  const options = { url: database.url, poolSize: 4, applicationName: 'test' };
+  const db = await openDatabase(options);
+  t.after(() => db.close());
+  await migrate(db);
+  const sync = (fields: string): Promise<void> =>
+    syncEntityTables(db, options, parseCachedSchema(`types: { Task: { ${fields} } }`));
+  await sync('content: text');
+  const report = await db.pool.connect();
+  await report.query('begin; select from site.task');
+  let isSynced = false;
+  const syncing = sync('content: text, frames: number').finally(() => {
+    isSynced = true;
+  });
+  const isWaiting = async (): Promise<boolean> => {
+    const { rows } = await db.pool.query<{ waits: boolean }>(
+      `select exists (select from pg_locks where relation = 'site.task'::regclass and not granted) as waits`,
+    );
+    assert(!isSynced, 'the report is under way');
+    return rows[0]?.waits === true;
+  };
+  for (const attempt of ['first', 'second']) {
+    await until(`the ${attempt} attempt waits`, isWaiting, { everyMs: 10 });
+    let free = 0;
+    await until(
+      `a pause after the ${attempt} attempt`,
+      async () => {
+        free = (await isWaiting()) ? 0 : free + 1;
+        return free === 5;
+      },
+      { everyMs: 30 },
+    );
+  }
+  await report.query('commit');
+  report.release();
+  await syncing;
+  await db.pool.query('select frames from site.task');
+});

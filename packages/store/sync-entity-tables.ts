@@ -1,13 +1,17 @@
 import { MikroORM } from '@mikro-orm/postgresql';
 import type { CachedSchema, CachedType } from '@understudy/schema/cached-schema';
+import pRetry from 'p-retry';
 import { missingChangeMarks } from './change-marks.ts';
 import { type Database, type DatabaseOptions, ormOptions } from './database.ts';
 import { type EntityTable, entitySchemas, entityTable, supersededIndexes, unquote } from './entity-tables.ts';
 import { underMigrationLock } from './migrate.ts';
 
-/** A new column waits for reads and writes under way, and those that come later wait behind it: never for long. */
-const LOCK_TIMEOUT_MS = 1_000;
-const LOCK_ATTEMPTS = 60;
+/**
+ * A new column waits for reads and writes under way, and those that come later wait behind it: never for long, and with pauses
+ * in which they go on. Beside a report that reads a table for minutes it is tried for some ten.
+ */
+const LOCK_TIMEOUT_MS = 300;
+const LOCK_ATTEMPTS = { retries: 60, minTimeout: 500, maxTimeout: 10_000, factor: 1.5 };
 const LOCK_NOT_AVAILABLE = '55P03';
 /**
  * Part of each page, in percent, that is filled with new rows: a changed row finds room beside the old one, and then no
@@ -77,17 +81,15 @@ function isComplete(types: readonly CachedType[], { tables, roomy, indexes }: Ex
 
 /** Gives way to the traffic and tries again. */
 async function runBriefly(db: Database, statement: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      await db.transaction(async (tx) => {
-        await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
-        await tx.query(statement);
-      });
-      return;
-    } catch (error) {
-      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || attempt >= LOCK_ATTEMPTS) throw error;
-    }
-  }
+  const run = (): Promise<void> =>
+    db.transaction(async (tx) => {
+      await tx.query(`set local lock_timeout = ${LOCK_TIMEOUT_MS}`);
+      await tx.query(statement);
+    });
+  await pRetry(run, {
+    ...LOCK_ATTEMPTS,
+    shouldRetry: ({ error }) => (error as { code?: string }).code === LOCK_NOT_AVAILABLE,
+  });
 }
 
 /**
