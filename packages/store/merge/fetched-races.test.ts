@@ -28,7 +28,7 @@ let table: EntityTable;
 before(async () => {
   const database = await createTestDatabase();
   dropDatabase = database.drop;
-  const options = { url: database.url, poolSize: 3, applicationName: 'test' };
+  const options = { url: database.url, poolSize: 4, applicationName: 'test' };
   db = await openDatabase(options);
   await migrate(db);
   await syncEntityTables(db, options, SCHEMA);
@@ -232,4 +232,45 @@ test('a row that the site no longer has is not brought back by an answer from be
   await db.transaction((tx) => merge(tx, 30, [shot], true));
   const { rows: shown } = await db.pool.query('select id::int from site."shot" order by id');
   assert.deepEqual(shown, [{ id: 1 }, { id: 2 }]);
+});
+
+test('a row that was found gone twice is not brought back by an answer from between', async () => {
+  const shot = shotOf(1, 'a', 'sequence');
+  await db.transaction((tx) => merge(tx, 5, [shot], true));
+  await db.transaction((tx) => removeVanished(tx, table, [1], 20));
+  assert.deepEqual(await db.transaction((tx) => removeVanished(tx, table, [1], 40)), []);
+  await db.transaction((tx) => merge(tx, 30, [shot], true));
+  assert.deepEqual(await shots(), []);
+  const { rows: asked } = await db.pool.query('select entity_id::int as id from understudy.refresh_request');
+  assert.deepEqual(asked, [{ id: 1 }]);
+});
+
+test('what finds a row gone while an older answer makes it asks for it again', async () => {
+  const shot = shotOf(1, 'a', 'sequence');
+  await db.transaction((tx) => merge(tx, 5, [shot], true));
+  await db.transaction((tx) => removeVanished(tx, table, [1], 20));
+  // Where another row that it makes is in somebody's hands, a merge stands still after it has looked what is gone.
+  const blocking = await db.pool.connect();
+  await blocking.query('begin');
+  await blocking.query('insert into site.shot (id, _active, _fetched_tick) values (9, true, 0)');
+  const waits = (count: number): Promise<unknown> =>
+    until(`${count} wait`, async () => {
+      const { rows } = await db.pool.query<{ count: number }>(
+        `select count(*)::int as count from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      return rows[0]?.count === count;
+    });
+  const merging = db.transaction((tx) => merge(tx, 30, [shot, shotOf(9, 'b', 'sequence')], true));
+  await waits(1);
+  const removing = db.transaction((tx) => removeVanished(tx, table, [1], 40));
+  await Promise.race([removing, waits(2)]);
+  await blocking.query('rollback');
+  blocking.release();
+  await merging;
+  assert.deepEqual(await removing, [1]);
+  assert.deepEqual(await shots(), [
+    { id: 1, code: 'a', tick: 30 },
+    { id: 9, code: 'b', tick: 30 },
+  ]);
 });

@@ -149,7 +149,8 @@ export async function mergeFetched(
 
 /**
  * Those of rows that are not there of which was heard after the fetch that they are alive no more. They may have been
- * removed since: an answer from before must not bring them back, and is no answer any more.
+ * removed since: an answer from before must not bring them back, and is no answer any more. Those of which it was heard
+ * before are locked: whoever finds them gone once more waits until they are made, and finds them.
  */
 async function goneSince(
   tx: Queryable,
@@ -158,13 +159,13 @@ async function goneSince(
   tick: number,
 ): Promise<ReadonlySet<number>> {
   if (ids.length === 0) return new Set();
-  const { rows } = await tx.query<{ id: string }>({
+  const { rows } = await tx.query<{ id: string; gone_tick: string }>({
     name: 'gone-since',
-    text: `select entity_id as id from understudy.link_target
-      where entity_type = $1 and entity_id = any($2::bigint[]) and not active and _tick > $3`,
-    values: [table.type, arrayParameter(ids, 'bigint'), tick],
+    text: `select entity_id as id, _tick as gone_tick from understudy.link_target
+      where entity_type = $1 and entity_id = any($2::bigint[]) and not active order by entity_id for no key update`,
+    values: [table.type, arrayParameter(ids, 'bigint')],
   });
-  return new Set(rows.map(({ id }) => Number(id)));
+  return new Set(rows.flatMap((row) => (Number(row.gone_tick) > tick ? [Number(row.id)] : [])));
 }
 
 const NONE: readonly string[] = [];

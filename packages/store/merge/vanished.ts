@@ -70,10 +70,12 @@ export async function removeVanished(
       })),
     );
   }
+  // One that was found gone before is gone since now: no answer from between may bring it back.
   await tx.query(
     `update understudy.link_target set active = false, _tick = $3
-     where entity_type = $1 and entity_id = any($2::bigint[]) and _tick < $3`,
-    [table.type, removed, tick],
+     where entity_type = $1 and _tick < $3 and (entity_id = any($2::bigint[]) or (entity_id = any($4::bigint[])
+       and not active and not exists (select from ${table.sqlName} d where d.id = entity_id)))`,
+    [table.type, removed, tick, ids],
   );
   const { rows: kept } = await tx.query<{ id: string }>(
     `select id from ${table.sqlName} where id = any($1::bigint[]) and _fetched_tick < $2 order by id`,
