@@ -44,10 +44,15 @@ interface Running {
   stop(): Promise<void>;
 }
 
-async function start(databaseUrl: string, queueUrl: string): Promise<Running> {
+async function start(databaseUrl: string, queueUrl: string, password = ''): Promise<Running> {
   const config = loadConfig({
     needs: ['database'],
-    env: { DATABASE_URL: databaseUrl, QUEUE_URL: queueUrl, UNDERSTUDY_LOG_LEVEL: 'fatal' },
+    env: {
+      DATABASE_URL: databaseUrl,
+      QUEUE_URL: queueUrl,
+      UNDERSTUDY_DASHBOARD_PASSWORD: password,
+      UNDERSTUDY_LOG_LEVEL: 'fatal',
+    },
     argv: ['--dashboard-port', '0'],
   });
   const dashboard = await startDashboard(config, createLogger(config.log, 'dashboard'), () => {});
@@ -167,7 +172,11 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
   /** Opens a page and collects what goes wrong in it. */
   async function open(
     url: string,
-    options: { readonly colorScheme?: 'light' | 'dark'; readonly viewport?: typeof WIDE } = {},
+    options: {
+      readonly colorScheme?: 'light' | 'dark';
+      readonly viewport?: typeof WIDE;
+      readonly httpCredentials?: { readonly username: string; readonly password: string };
+    } = {},
   ): Promise<{ readonly page: Page; readonly faults: string[] }> {
     const page = await browser.newPage({ viewport: WIDE, ...options });
     const faults: string[] = [];
@@ -378,6 +387,48 @@ describe('the dashboard in a browser', { skip: NO_CHROMIUM }, () => {
       await picture(page, `status-${name}`);
       await page.close();
     }
+    await dashboard.stop();
+    await db.close();
+    await database.drop();
+  });
+
+  test('with a password nobody sees or changes anything without it, but probes and Prometheus', async () => {
+    const database = await createTestDatabase();
+    const db = await openDatabase({ url: database.url, poolSize: 2, applicationName: 'test' });
+    await fill(db, database.url);
+    const password = 'pä:ss word';
+    const dashboard = await start(database.url, database.url, password);
+    const paths = ['/', '/status.json', '/queues', '/queues/api/queues', '/not-there'];
+    const asks = (headers: Record<string, string>, method = 'GET') =>
+      Promise.all(
+        paths.map(async (path) => {
+          const reply = await fetch(`${dashboard.url}${path}`, { method, headers });
+          await reply.arrayBuffer();
+          return [reply.status, reply.headers.get('www-authenticate')];
+        }),
+      );
+    const basic = (text: string): Record<string, string> => ({
+      authorization: `Basic ${Buffer.from(text).toString('base64')}`,
+    });
+    const refused = paths.map(() => [401, 'Basic realm="Understudy", charset="UTF-8"']);
+    assert.deepEqual(await asks({}), refused);
+    assert.deepEqual(await asks({}, 'PUT'), refused);
+    assert.deepEqual(await asks(basic(`anybody:${password} `)), refused);
+    assert.deepEqual(await asks({ authorization: `Bearer ${password}` }), refused);
+    assert.deepEqual(
+      (await asks(basic(`anybody:${password}`))).map(([status]) => status),
+      [200, 200, 200, 200, 404],
+    );
+    for (const path of ['/healthz', '/readyz', '/metrics']) {
+      const reply = await fetch(`${dashboard.url}${path}`);
+      assert.equal(reply.status, 200, path);
+      await reply.arrayBuffer();
+    }
+    const { page } = await open(dashboard.url, { httpCredentials: { username: 'ada', password } });
+    await page.getByText('1 event is parked').waitFor();
+    await page.goto(`${dashboard.url}/queues`);
+    await page.getByText('events').first().waitFor();
+    await page.close();
     await dashboard.stop();
     await db.close();
     await database.drop();

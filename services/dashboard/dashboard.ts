@@ -8,12 +8,14 @@ import { headlineOf } from '@understudy/runtime/status/headline';
 import { createStatusWatch } from '@understudy/runtime/status/system-status';
 import { openDatabase } from '@understudy/store/database';
 import { fastify } from 'fastify';
+import { askForPassword } from './login.ts';
 import { readPage } from './page.ts';
 import { queueBoard } from './queue-board.ts';
 import { guard } from './security.ts';
 import { createStatusMetrics } from './status-metrics.ts';
 
 const SERVICE = 'dashboard';
+const UNAUTHORIZED = 401;
 
 export interface Dashboard {
   /** Address that it listens on. */
@@ -44,7 +46,10 @@ export async function startDashboard(
   const app = fastify();
   closePromptly(app);
   guard(app);
+  await askForPassword(app, config.dashboard.password);
   app.addHook('onError', async (request, _reply, error) => {
+    // A browser asks without a password first.
+    if (error.statusCode === UNAUTHORIZED) return;
     log.warn({ err: error, http: request.method, path: request.url.split('?', 1)[0] }, 'a request failed');
   });
   app.get('/', async (_request, reply) =>

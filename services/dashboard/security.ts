@@ -24,8 +24,8 @@ function isOwnOrigin(origin: string | undefined, host: string): boolean {
 }
 
 /**
- * Headers on every answer, and the refusal of what other sites' pages send. There is no login: who may reach the address
- * may look and retry jobs, which is why it is the loopback interface by default. A proxy in front must keep `Host`.
+ * Headers on every answer, and the refusal of what other sites' pages send. Unless a password is set (`login`), who may reach
+ * the address may look and retry jobs, which is why it is the loopback interface by default. A proxy in front must keep `Host`.
  */
 export function guard(app: FastifyInstance): void {
   app.addHook('onRequest', async (request, reply) => {

@@ -193,6 +193,10 @@ export const SECTIONS = {
   dashboard: {
     host: text('127.0.0.1', 'address that the dashboard listens on'),
     port: integer(8030, PORT, 'port that the dashboard listens on'),
+    password: secret(
+      '',
+      'password that its pages ask for, whatever the name given with it; empty: none, so who reaches it may retry jobs',
+    ),
   },
   sandbox: {
     host: text('127.0.0.1', 'address that the sandbox site listens on'),
