@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import type { EventLogEntry } from '@understudy/domain/event';
 import { createTestDatabase } from '@understudy/harness/postgres';
+import { until } from '@understudy/harness/until';
 import { planFullScan } from '@understudy/pipeline/plan-scan';
 import { scanChunk } from '@understudy/scanner/scan-chunk';
 import { storeEvents } from '@understudy/store/event-log';
@@ -140,23 +141,24 @@ describe('understudy scan and events', () => {
     assert.deepEqual([code, said], [130, 'understudy: stopped\n']);
   });
 
+  const event = (id: number, shot: number, more: Partial<EventLogEntry> = {}): EventLogEntry => ({
+    id,
+    event_type: 'Shotgun_Shot_Change',
+    attribute_name: 'code',
+    entity: null,
+    project: null,
+    user: null,
+    meta: { entity_type: 'Shot', entity_id: shot, old_value: 'a', new_value: 'b' },
+    created_at: '2026-11-24T08:00:00Z',
+    description: null,
+    session_uuid: null,
+    ...more,
+  });
+  const store = (entry: EventLogEntry, tick: number): Promise<number> =>
+    storeEvents(api.replica.db.pool, [{ entry, tick, late: false }]);
+
   test('events are found by entity, state and time, and parked ones tried again', async () => {
     const { pool } = api.replica.db;
-    const event = (id: number, shot: number, more: Partial<EventLogEntry> = {}): EventLogEntry => ({
-      id,
-      event_type: 'Shotgun_Shot_Change',
-      attribute_name: 'code',
-      entity: null,
-      project: null,
-      user: null,
-      meta: { entity_type: 'Shot', entity_id: shot, old_value: 'a', new_value: 'b' },
-      created_at: '2026-11-24T08:00:00Z',
-      description: null,
-      session_uuid: null,
-      ...more,
-    });
-    const store = (entry: EventLogEntry, tick: number): Promise<number> =>
-      storeEvents(pool, [{ entry, tick, late: false }]);
     await store(event(101, 1), 1_000_001);
     await store(event(103, 2, { event_type: 'Shotgun_Task_New' }), 1_000_002);
     const tick = await lastEventTick(pool);
@@ -180,5 +182,38 @@ describe('understudy scan and events', () => {
     const parked = await api.understudy('events', '--parked');
     assert.match(parked.stdout, /^102 .*parked.*Shot:1 .*code "a" → "b".*\[bad value\]$/m);
     assert.match((await api.understudy('events', '--retry-parked')).stdout, /1 event will be applied again/);
+  });
+
+  test('events are followed from those that are there on, each told once', async () => {
+    const child = api.startUnderstudy('events', '--follow', '--json', '--type', 'Shotgun_Shot_*');
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text;
+    });
+    const told = (): readonly number[] =>
+      said.split('\n').flatMap((line) => (line === '' ? [] : [(JSON.parse(line) as { id: number }).id]));
+    const ended = once(child, 'close');
+    let id = 200;
+    // While it begins, and for some of its looks.
+    await until('more are followed than were there', async () => {
+      id += 2;
+      await store(event(id, 1), 2_000_000 + id);
+      await store(event(id + 1, 1, { event_type: 'Shotgun_Task_Change' }), 2_000_001 + id);
+      return said.split('\n').length > 40 && told().length > 40;
+    });
+    await store(event(900, 1), 3_000_000);
+    await until('the last one is told', () => said.endsWith('\n') && told().includes(900));
+    child.kill('SIGINT');
+    await ended;
+    const ids = told();
+    assert.equal(new Set(ids).size, ids.length, 'none is told twice');
+    const since = ids.filter((one) => one > 200 && one < 900);
+    const first = since[0] ?? 0;
+    assert.deepEqual(
+      since,
+      since.map((_, at) => first + 2 * at),
+      'none is left out',
+    );
+    assert.equal(since.at(-1), id);
   });
 });

@@ -89,19 +89,27 @@ async function show(parts: CommandParts, pool: Queryable, options: EventsOptions
     ...(options.entity === undefined ? {} : { entity: options.entity }),
     ...(options.parked === true ? { state: 'parked' as const } : {}),
   };
-  const print = (event: FoundEvent): void =>
-    parts.json ? printJsonLine(jsonOf(event)) : printLine(lineOf(event));
   let tick = options.follow === true ? await lastEventTick(pool) : 0;
+  /** Ids of those that were stored since, and shown already. */
+  const shownSince = new Set<number>();
+  const print = (event: FoundEvent): void => {
+    if (parts.json) printJsonLine(jsonOf(event));
+    else printLine(lineOf(event));
+    if (options.follow === true && event.tick > tick) shownSince.add(event.entry.id);
+  };
   if (options.from === undefined) {
     for (const event of await newestEvents(pool, { ...search, limit: options.limit ?? NEWEST })) print(event);
   } else await showFrom(parts, pool, options.from, options.limit ?? Number.POSITIVE_INFINITY, search, print);
   while (options.follow === true && !parts.signal.aborted) {
+    const stored = await lastEventTick(pool);
     const events = await eventsStoredAfter(pool, tick, { ...search, limit: PAGE });
     for (const event of events) {
-      print(event);
       tick = event.tick;
+      if (!shownSince.delete(event.entry.id)) print(event);
     }
     if (events.length === PAGE) continue;
+    // What is not searched for is not gone through again.
+    tick = Math.max(tick, stored);
     await delay(LOOK_MS, undefined, { signal: parts.signal }).catch((error: unknown) => {
       if (!parts.signal.aborted) throw error;
     });
