@@ -67,7 +67,7 @@ const KNOWN_MAX = 2_000;
 /** Of one shape there may be several, by the numbers that are not free: each page of a list is one. */
 const OF_SHAPE_MAX = 8;
 /** Requests that are remembered byte for byte. */
-const REQUESTS_MAX = 2_000;
+const REQUESTS_MAX = 5_000;
 /** Shapes of which it is remembered that one was answered. */
 const SEEN_MAX = 5_000;
 
