@@ -19,6 +19,8 @@ export interface LineOptions {
 
 /** What one unit of a string takes at most in UTF-8. */
 const UNIT_BYTES_MAX = 3;
+/** Lines are made bytes together: for each by itself it takes twice as long. More would live long enough to be moved. */
+const TEXT_MAX = 4_096;
 
 /**
  * Collects the lines of a log and hands them on together. The destination's own way of doing so measures all that it
@@ -28,26 +30,38 @@ const UNIT_BYTES_MAX = 3;
 export function collectLines(sink: Sink, { fd, bytesMax, flushMs }: LineOptions): DestinationStream {
   let bytes = Buffer.allocUnsafeSlow(bytesMax);
   let length = 0;
-  const flush = (): void => {
+  /** Lines that are no bytes yet. */
+  let text = '';
+  const handOn = (): void => {
     if (length === 0) return;
     sink.write(bytes.subarray(0, length));
     // The sink keeps what it was given until it is written.
     bytes = Buffer.allocUnsafeSlow(bytesMax);
     length = 0;
   };
+  const encode = (): void => {
+    const most = text.length * UNIT_BYTES_MAX;
+    if (length + most > bytesMax) handOn();
+    if (most > bytesMax) sink.write(Buffer.from(text));
+    else length += bytes.write(text, length);
+    text = '';
+  };
+  const flush = (): void => {
+    encode();
+    handOn();
+  };
   setInterval(flush, flushMs).unref();
   // Once the process ends, nothing waits for a write that is under way.
   process.on('exit', () => {
+    encode();
     if (sink.destroyed !== true) sink.flushSync();
     if (length > 0) writeSync(fd, bytes, 0, length);
     length = 0;
   });
   return {
     write: (line) => {
-      const most = line.length * UNIT_BYTES_MAX;
-      if (length + most > bytesMax) flush();
-      if (most > bytesMax) sink.write(Buffer.from(line));
-      else length += bytes.write(line, length);
+      text += line;
+      if (text.length >= TEXT_MAX) encode();
     },
   };
 }

@@ -39,8 +39,33 @@ export class OwnBytes {
   }
 }
 
+/** Bodies up to this are sent together with the headers, as a text; more is not copied for it. */
+export const ONE_PIECE_BYTES = 16_384;
+
+/** Bytes that many are given. */
+export class SharedBytes {
+  readonly bytes: Buffer;
+  #latin1: string | null = null;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  /** One character for each byte, whatever they stand for. */
+  get latin1(): string {
+    this.#latin1 ??= this.bytes.toString('latin1');
+    return this.#latin1;
+  }
+
+  /** Bytes of memory, once it has been sent. */
+  get size(): number {
+    const { length } = this.bytes;
+    return length <= ONE_PIECE_BYTES ? 2 * length : length;
+  }
+}
+
 /** Text that is held as a whole. */
-export type WholeBody = string | Buffer | OwnBytes;
+export type WholeBody = string | SharedBytes | OwnBytes;
 
 /** What a client gets. */
 export interface Answer {

@@ -17,8 +17,11 @@ export interface ApiParts extends ExchangeParts {
 export interface ApiEndpoint {
   /** Takes a request of Node's server, or says false of one that is not for it. */
   takes(request: IncomingMessage, response: ServerResponse): boolean;
-  /** Takes a call for the replicated site whose request has come as a whole. */
-  take(client: ApiClient, body: Buffer): void;
+  /**
+   * Takes a call for the replicated site whose request has come as a whole.
+   * @param same stands for all requests that are equal byte for byte; null: it is not known whether there are others.
+   */
+  take(client: ApiClient, body: Buffer, same: object | null): void;
 }
 
 /**
@@ -61,7 +64,7 @@ export function apiEndpoint(parts: ApiParts): ApiEndpoint {
     request.on('end', () => {
       bodies.ends(request);
       if (first === null) exchange.refuse(badEnvelope('there is no body'));
-      else exchange.answer(more === null ? first : Buffer.concat(more, length));
+      else exchange.answer(more === null ? first : Buffer.concat(more, length), null);
     });
     // A client that breaks off its request gets no answer.
     request.on('error', () => bodies.ends(request));
@@ -70,6 +73,6 @@ export function apiEndpoint(parts: ApiParts): ApiEndpoint {
 
   return {
     takes,
-    take: (client, body) => new Exchange(parts, client, null).answer(body),
+    take: (client, body, same) => new Exchange(parts, client, null).answer(body, same),
   };
 }

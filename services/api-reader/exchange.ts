@@ -1,6 +1,14 @@
 import type { Logger } from '@understudy/runtime/logging';
 import { AuthenticationFault } from '@understudy/site-client/faults';
-import { type Answer, type ApiCall, jsonAnswer, OwnBytes, type WholeBody } from './api-call.ts';
+import {
+  type Answer,
+  type ApiCall,
+  jsonAnswer,
+  ONE_PIECE_BYTES,
+  OwnBytes,
+  SharedBytes,
+  type WholeBody,
+} from './api-call.ts';
 import type { CallLog, CallSummary } from './call-log.ts';
 import type { ApiClient } from './client/api-client.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
@@ -34,9 +42,6 @@ export interface ExchangeParts {
   readonly answerElsewhere: (site: string, call: ApiCall) => Promise<Answer>;
 }
 
-/** Bodies up to this are sent together with the headers; more is not copied for it. */
-const ONE_PIECE_BYTES = 16_384;
-
 /** In a word, for headers, logs and metrics. */
 function whyFailed(error: unknown): string {
   if (error instanceof AuthenticationFault) return 'refused';
@@ -44,7 +49,7 @@ function whyFailed(error: unknown): string {
 }
 
 const isWhole = (body: Answer['body']): body is WholeBody =>
-  typeof body === 'string' || Buffer.isBuffer(body) || body instanceof OwnBytes;
+  typeof body === 'string' || body instanceof SharedBytes || body instanceof OwnBytes;
 
 /** One request of the endpoint and its answer. */
 export class Exchange {
@@ -66,10 +71,13 @@ export class Exchange {
     this.#id = parts.requestIdOf(client.headers);
   }
 
-  /** Has the call answered that a body holds. Never throws: whatever fails becomes an answer. */
-  answer(body: Buffer): void {
+  /**
+   * Has the call answered that a body holds. Never throws: whatever fails becomes an answer.
+   * @param same stands for all requests that are equal to its own byte for byte; null: it is not known whether there are others.
+   */
+  answer(body: Buffer, same: object | null): void {
     const { knownReads } = this.#parts;
-    const seen = this.#elsewhere === null ? knownReads.seen(body) : null;
+    const seen = this.#elsewhere === null ? knownReads.seen(body, same) : null;
     const known = seen === null ? null : knownReads.find(seen);
     if (known === null) {
       void this.#answerUnknown(seen, body);
@@ -100,7 +108,7 @@ export class Exchange {
     if (seen !== null && answer.source === 'replica' && answer.reason === null) this.#learn(seen, call);
   }
 
-  #giveKnown(known: KnownRead, given: Buffer | OwnBytes, body: Buffer): void {
+  #giveKnown(known: KnownRead, given: SharedBytes | OwnBytes, body: Buffer): void {
     this.#summary = known.summary;
     this.#isKnown = true;
     const answer = jsonAnswer('replica', null, given);
@@ -167,15 +175,13 @@ export class Exchange {
       this.#client.stream({ statusCode, headers, body }, closes, () => this.#done(statusCode));
       return;
     }
-    const bytes = body instanceof OwnBytes ? body.bytes : typeof body === 'string' ? Buffer.from(body) : body;
+    const bytes = typeof body === 'string' ? Buffer.from(body) : body.bytes;
     headers.push('content-length', `${bytes.length}`);
     // A text goes out in one piece with the headers: byte for byte, whatever the bytes stand for.
     const isSmall = bytes.length <= ONE_PIECE_BYTES;
     const sent = body instanceof OwnBytes && !isSmall ? () => body.giveBack() : null;
-    this.#client.send(
-      { statusCode, headers, body: isSmall ? bytes.toString('latin1') : bytes, sent },
-      closes,
-    );
+    const latin1 = (): string => (body instanceof SharedBytes ? body.latin1 : bytes.toString('latin1'));
+    this.#client.send({ statusCode, headers, body: isSmall ? latin1() : bytes, sent }, closes);
     this.#done(statusCode);
   }
 

@@ -9,7 +9,6 @@ import { migrate } from '@understudy/store/migrate';
 import { openReadConnections, type ReadConnections } from '@understudy/store/reads/read-connections';
 import { syncEntityTables } from '@understudy/store/sync-entity-tables';
 import { pino } from 'pino';
-import { OwnBytes } from './api-call.ts';
 import { type ChangeWatch, createChangeWatch } from './change-watch.ts';
 import { createKeptAnswers, type KeptAnswers } from './kept-answers.ts';
 
@@ -61,7 +60,7 @@ async function ask(id: number): Promise<number> {
     body: Buffer.from((await statements.texts({ name: 'one', text }, [id]))[0] ?? ''),
     marks: () => marksOf(text),
   }));
-  return Number((answer instanceof OwnBytes ? answer.bytes : answer).toString());
+  return Number(answer.bytes.toString());
 }
 
 /** PostgreSQL is away for a moment: whoever asks or writes tries again. */

@@ -1,4 +1,4 @@
-import { OwnBytes } from './api-call.ts';
+import { OwnBytes, SharedBytes } from './api-call.ts';
 import type { ChangeWatch } from './change-watch.ts';
 
 /** What an answer is made of. */
@@ -24,13 +24,13 @@ export interface KeptAnswers {
    * @returns the answer of the moment to a question: kept, or made now by `make`; own bytes where nobody else is given the
    *   same.
    */
-  answer(question: string, make: () => Promise<Made>): Promise<Buffer | OwnBytes>;
+  answer(question: string, make: () => Promise<Made>): Promise<SharedBytes | OwnBytes>;
   /** Forgets everything: another schema is served. */
   clear(): void;
 }
 
 interface Kept {
-  readonly body: Buffer;
+  readonly body: SharedBytes;
   readonly marks: readonly string[];
   /** The last look that had ended when it began to be read: the answer sees all that this look saw. */
   readonly seen: number;
@@ -42,7 +42,7 @@ interface Kept {
 interface Making {
   /** The last look that had ended when it began. */
   readonly seen: number;
-  readonly made: Promise<Buffer>;
+  readonly made: Promise<SharedBytes>;
 }
 
 /** Questions of which it is remembered that they were asked once; only what is asked again is kept. */
@@ -63,7 +63,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
   let epoch = 0;
 
   const sizeOf = (question: string, { body }: Kept): number =>
-    2 * question.length + body.length + OVERHEAD_BYTES;
+    2 * question.length + body.size + OVERHEAD_BYTES;
 
   const forget = (question: string): void => {
     const known = kept.get(question);
@@ -72,12 +72,12 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     kept.delete(question);
   };
 
-  const keep = (question: string, answer: Kept): void => {
+  const keep = (question: string, body: Buffer, found: Pick<Kept, 'marks' | 'seen'>): void => {
     forget(question);
-    const size = sizeOf(question, answer);
-    if (size > bytesMax / SHARE_MAX) return;
-    kept.set(question, { ...answer, body: ownBytes(answer.body) });
-    bytes += size;
+    if (body.length > bytesMax / SHARE_MAX) return;
+    const answer = { ...found, body: new SharedBytes(ownBytes(body)), isUsed: true };
+    kept.set(question, answer);
+    bytes += sizeOf(question, answer);
     // The oldest is spared once for having been given: moving each that is given to the end would cost more than giving it.
     for (const [oldest, one] of kept) {
       if (bytes <= bytesMax) return;
@@ -104,8 +104,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     const { body } = made;
     // Without a look that came before it, nobody could tell what was changed since.
     const marks = isWanted && seen > 0 ? made.marks() : null;
-    if (marks !== null && began === epoch && changes.covers(marks))
-      keep(question, { body, marks, seen, isUsed: true });
+    if (marks !== null && began === epoch && changes.covers(marks)) keep(question, body, { marks, seen });
     return body;
   };
 
@@ -117,7 +116,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     make: () => Promise<Made>,
     known: Kept,
     number: number | null,
-  ): Buffer | Promise<Buffer | OwnBytes> => {
+  ): SharedBytes | Promise<SharedBytes | OwnBytes> => {
     // Nobody can tell what has changed: made anew, it is right, and if PostgreSQL is away that is found out.
     if (number === null) return makeNow(question, make).then(own);
     // It may have been made anew while the look was under way; that is at least as good.
@@ -130,7 +129,7 @@ export function createKeptAnswers(changes: ChangeWatch, bytesMax: number): KeptA
     // Whoever waited for the same look may share what was begun after it.
     const other = making.get(question);
     if (other !== undefined && other.seen >= number) return other.made;
-    const made = makeNow(question, make);
+    const made = makeNow(question, make).then((body) => new SharedBytes(body));
     const mine: Making = { seen: changes.seen, made };
     making.set(question, mine);
     return made.finally(() => {

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { CompiledRead } from '@understudy/query/compile-read';
 import { type ReadTemplate, templateOf } from '@understudy/query/read-template';
 import type { QueryContext } from '@understudy/query/scope';
-import type { ApiCall, OwnBytes } from './api-call.ts';
+import type { ApiCall, OwnBytes, SharedBytes } from './api-call.ts';
 import type { CallSummary } from './call-log.ts';
 import { parseEnvelope, payloadType } from './envelope.ts';
 import { isEventRead } from './event-reads.ts';
@@ -11,14 +11,13 @@ import { freshState, type LocalParts } from './local-answer.ts';
 import { answerCompiled, isLookedAt } from './read.ts';
 import { queryContext } from './replica-state.ts';
 import { createShapeOf, type RequestShape, withNumbers } from './request-shape.ts';
-import { seenBefore } from './seen-before.ts';
 
 /** A request of a known shape. */
 export interface KnownRead {
   /** The same object for all of its shape. */
   readonly summary: CallSummary;
   /** @returns the answer of the moment. @throws whatever PostgreSQL or the network says. */
-  body(): Promise<Buffer | OwnBytes>;
+  body(): Promise<SharedBytes | OwnBytes>;
 }
 
 /**
@@ -30,8 +29,11 @@ export interface KnownRead {
 export interface KnownReads {
   /** How many requests were known so far. */
   readonly found: number;
-  /** @returns the same for requests that are equal byte for byte; null for one that is too long to be known. */
-  seen(body: Buffer): SeenRequest | null;
+  /**
+   * @param same stands for all requests that are equal byte for byte; null: it is not known whether there are others.
+   * @returns null for one that is too long to be known.
+   */
+  seen(body: Buffer, same: object | null): SeenRequest | null;
   /** @returns null for a request that has to be taken apart. */
   find(seen: SeenRequest): KnownRead | null;
   /** To be told of a read that the replica answered; the second of a shape is learned. */
@@ -66,13 +68,12 @@ interface Known {
 const KNOWN_MAX = 2_000;
 /** Of one shape there may be several, by the numbers that are not free: each page of a list is one. */
 const OF_SHAPE_MAX = 8;
-/** Requests that are remembered byte for byte. */
-const REQUESTS_MAX = 5_000;
 /** Shapes of which it is remembered that one was answered. */
 const SEEN_MAX = 5_000;
 
 export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownReads {
   const shapeOf = createShapeOf();
+  const seenBefore = new WeakMap<object, SeenRequest>();
   const known = new Map<string, Known[]>();
   const seen = new Set<string>();
   let found = 0;
@@ -144,10 +145,15 @@ export function createKnownReads(parts: Omit<LocalParts, 'knownReads'>): KnownRe
     get found() {
       return found;
     },
-    seen: seenBefore((body) => {
+    seen: (body, same) => {
+      const before = same === null ? undefined : seenBefore.get(same);
+      if (before !== undefined) return before;
       const shape = shapeOf(body);
-      return shape === null ? null : { shape, found: null };
-    }, REQUESTS_MAX),
+      if (shape === null) return null;
+      const request: SeenRequest = { shape, found: null };
+      if (same !== null) seenBefore.set(same, request);
+      return request;
+    },
     questionOf,
     find: (request) => {
       if (request.found === null && !known.has(request.shape.key)) return null;

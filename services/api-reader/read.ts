@@ -4,7 +4,7 @@ import { boundAt } from '@understudy/query/sql';
 import type { CachedSchema } from '@understudy/schema/cached-schema';
 import { marksOf } from '@understudy/store/change-marks';
 import type { ReadConnections } from '@understudy/store/reads/read-connections';
-import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
+import { type Answer, type ApiCall, OwnBytes, type SharedBytes } from './api-call.ts';
 import type { Made } from './kept-answers.ts';
 import { answerLocally, type LocalParts } from './local-answer.ts';
 import { imageFields, withLinks } from './media-links.ts';
@@ -50,7 +50,7 @@ export function answerCompiled(
   schema: CachedSchema,
   compiled: () => CompiledRead,
   question: () => string,
-): Promise<Buffer | OwnBytes> {
+): Promise<SharedBytes | OwnBytes> {
   const answers = parts.answersOf(schema);
   return answers.answer(answers.isOn ? question() : '', async (): Promise<Made> => {
     const read = compiled();

@@ -4,10 +4,14 @@ import { seenBefore } from './seen-before.ts';
 
 test('what was found out about bytes is remembered for the same bytes alone, and not for ever', () => {
   const looked: string[] = [];
-  const find = seenBefore((bytes) => {
-    looked.push(bytes.toString());
-    return bytes.length === 0 ? null : { text: bytes.toString() };
-  }, 2);
+  const find = seenBefore(
+    (bytes) => {
+      looked.push(bytes.toString());
+      return { text: bytes.toString() };
+    },
+    (_found, bytes) => bytes.length > 0,
+    2,
+  );
   const a = find(Buffer.from('a'));
   assert.equal(find(Buffer.from('a')), a);
   assert.deepEqual(find(Buffer.from('b')), { text: 'b' });
@@ -19,18 +23,22 @@ test('what was found out about bytes is remembered for the same bytes alone, and
   }
   find(Buffer.from('b'));
   assert.equal(looked.filter((text) => text === 'b').length, 2);
-  // Where nothing is found out, it is looked at again.
-  assert.equal(find(Buffer.alloc(0)), null);
-  assert.equal(find(Buffer.alloc(0)), null);
+  // What is not to be kept is looked at again.
+  assert.deepEqual(find(Buffer.alloc(0)), { text: '' });
+  assert.deepEqual(find(Buffer.alloc(0)), { text: '' });
   assert.equal(looked.filter((text) => text === '').length, 2);
 });
 
 test('long bytes are looked at each time', () => {
   let looks = 0;
-  const find = seenBefore((bytes) => {
-    looks += 1;
-    return bytes.length;
-  }, 10);
+  const find = seenBefore(
+    (bytes) => {
+      looks += 1;
+      return bytes.length;
+    },
+    () => true,
+    10,
+  );
   const long = Buffer.alloc(32_769, 'x');
   assert.equal(find(long), long.length);
   assert.equal(find(long), long.length);

@@ -7,9 +7,15 @@ const SECRET_BYTES = 32;
 /**
  * Finds something out about bytes, or remembers what was found out about the same bytes before. A keyed hash stands for
  * them, whose key never leaves what is made here: requests hold passwords.
+ * @param isKept whether it is to be remembered.
  * @param max so many are remembered at least, and at most twice as many.
+ * @returns what gives for equal bytes the same object, as long as it is remembered.
  */
-export function seenBefore<T>(find: (bytes: Buffer) => T | null, max: number): (bytes: Buffer) => T | null {
+export function seenBefore<T>(
+  find: (bytes: Buffer) => T,
+  isKept: (found: T, bytes: Buffer) => boolean,
+  max: number,
+): (bytes: Buffer) => T {
   const room = Buffer.allocUnsafeSlow(SECRET_BYTES + BYTES_MAX);
   randomBytes(SECRET_BYTES).copy(room);
   let recent = new Map<string, T>();
@@ -20,8 +26,9 @@ export function seenBefore<T>(find: (bytes: Buffer) => T | null, max: number): (
     const key = hash('sha256', room.subarray(0, SECRET_BYTES + bytes.length), 'base64');
     const known = recent.get(key);
     if (known !== undefined) return known;
-    const found = older.get(key) ?? find(bytes);
-    if (found === null) return null;
+    const before = older.get(key);
+    const found = before ?? find(bytes);
+    if (before === undefined && !isKept(found, bytes)) return found;
     if (recent.size >= max) {
       older = recent;
       recent = new Map();

@@ -65,7 +65,7 @@ export async function createServer(parts: ServerParts): Promise<FastifyInstance>
       server.keepAliveTimeout = KEEP_ALIVE_MS;
       if (config.reader.plainRequests)
         plain = takePlainRequests(server, {
-          take: (client, body) => endpoint?.take(client, body),
+          take: (client, body, same) => endpoint?.take(client, body, same),
           keepAliveMs: KEEP_ALIVE_MS,
           bodyBytesMax: config.reader.bodyLimitBytes,
         });

@@ -5,7 +5,7 @@ import { compareRows } from '@understudy/pipeline/verify/compare-rows';
 import type { Logger } from '@understudy/runtime/logging';
 import type { SiteClient, WireAuth } from '@understudy/site-client/site-client';
 import { Counter, type Registry } from 'prom-client';
-import { type Answer, type ApiCall, OwnBytes } from './api-call.ts';
+import { type Answer, type ApiCall, OwnBytes, SharedBytes } from './api-call.ts';
 
 export interface ShadowReads {
   /**
@@ -115,8 +115,7 @@ export function createShadowReads(parts: {
 /** @returns null for what passes by. */
 function textOf(body: Answer['body']): string | null {
   if (typeof body === 'string') return body;
-  if (body instanceof OwnBytes) return body.bytes.toString('utf8');
-  return Buffer.isBuffer(body) ? body.toString('utf8') : null;
+  return body instanceof OwnBytes || body instanceof SharedBytes ? body.bytes.toString('utf8') : null;
 }
 
 function byId(rows: readonly EntityRow[] | undefined): ReadonlyMap<number, EntityRow> {

@@ -1,6 +1,6 @@
 import type { Json } from '@understudy/domain/entity';
 import { SiteAnswerLost, SiteUnavailable } from '@understudy/site-client/faults';
-import type { Answer, ApiCall } from './api-call.ts';
+import { type Answer, type ApiCall, SharedBytes } from './api-call.ts';
 import type { Credentials } from './credentials.ts';
 import { FAULT_CODES, writeAnswerLost, writeNotSent } from './errors.ts';
 import { API_PATH, REPEAT_STATUSES } from './pass-through.ts';
@@ -117,6 +117,6 @@ export async function writeThrough(parts: WriteParts, call: ApiCall, settled: Se
     reason: REASON,
     statusCode: reply.statusCode,
     headers: reply.headers,
-    body: bytes,
+    body: new SharedBytes(bytes),
   };
 }

@@ -5,8 +5,11 @@ import { createPlainAnswers, type PlainAnswers, PlainClient } from './plain-clie
 import { createPlainRequests, type Found } from './plain-request.ts';
 
 export interface PlainOptions {
-  /** Takes a request of the JSON API; it is answered through its client. */
-  readonly take: (client: ApiClient, body: Buffer) => void;
+  /**
+   * Takes a request of the JSON API; it is answered through its client.
+   * @param same stands for all requests that are equal byte for byte; null: it is not known whether there are others.
+   */
+  readonly take: (client: ApiClient, body: Buffer, same: object | null) => void;
   /** How long a connection is kept while nothing comes, and nothing of an answer is taken. */
   readonly keepAliveMs: number;
   /** Longer requests are the server's. */
@@ -126,7 +129,7 @@ class PlainConnection {
         socket.setTimeout(keepAliveMs);
       }
       this.#client = new PlainClient(found.headers, socket, answers, this.#answered);
-      take(this.#client, bytes.subarray(found.bodyAt));
+      take(this.#client, bytes.subarray(found.bodyAt), found.isUsual ? found : null);
     }
   }
 
