@@ -1,21 +1,28 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { createTestDatabase } from '@understudy/harness/postgres';
 import { until } from '@understudy/harness/until';
 import { parseCachedSchema } from '@understudy/schema/cached-schema-file';
-import { openDatabase } from './database.ts';
+import { type Database, openDatabase } from './database.ts';
 import { migrate } from './migrate.ts';
 import { syncEntityTables } from './sync-entity-tables.ts';
 
-test('links and what changed lately are found by an index, in new tables and in those that were there', async (t) => {
+/** @returns a database, and what lets its tables fit Tasks with some fields. */
+async function taskTables(t: TestContext): Promise<{ db: Database; sync(fields: string): Promise<void> }> {
   const database = await createTestDatabase();
   t.after(database.drop);
-  const options = { url: database.url, poolSize: 2, applicationName: 'test' };
+  const options = { url: database.url, poolSize: 4, applicationName: 'test' };
   const db = await openDatabase(options);
   t.after(() => db.close());
   await migrate(db);
-  const sync = (fields: string): Promise<void> =>
-    syncEntityTables(db, options, parseCachedSchema(`types: { Task: { ${fields} } }`));
+  return {
+    db,
+    sync: (fields) => syncEntityTables(db, options, parseCachedSchema(`types: { Task: { ${fields} } }`)),
+  };
+}
+
+test('links and what changed lately are found by an index, in new tables and in those that were there', async (t) => {
+  const { db, sync } = await taskTables(t);
   const indexes = async (): Promise<readonly string[]> => {
     const { rows } = await db.pool.query<{ name: string }>(
       `select indexname as name from pg_indexes where schemaname = 'site' order by 1`,
@@ -61,14 +68,7 @@ test('links and what changed lately are found by an index, in new tables and in 
 });
 
 test('a new column waits for a long report with pauses, in which others read on', async (t) => {
-  const database = await createTestDatabase();
-  t.after(database.drop);
-  const options = { url: database.url, poolSize: 4, applicationName: 'test' };
-  const db = await openDatabase(options);
-  t.after(() => db.close());
-  await migrate(db);
-  const sync = (fields: string): Promise<void> =>
-    syncEntityTables(db, options, parseCachedSchema(`types: { Task: { ${fields} } }`));
+  const { db, sync } = await taskTables(t);
   await sync('content: text');
   const report = await db.pool.connect();
   await report.query('begin; select from site.task');

@@ -177,11 +177,13 @@ export class Exchange {
     }
     const bytes = typeof body === 'string' ? Buffer.from(body) : body.bytes;
     headers.push('content-length', `${bytes.length}`);
+    let sending: string | Buffer = bytes;
+    let sent: (() => void) | null = null;
     // A text goes out in one piece with the headers: byte for byte, whatever the bytes stand for.
-    const isSmall = bytes.length <= ONE_PIECE_BYTES;
-    const sent = body instanceof OwnBytes && !isSmall ? () => body.giveBack() : null;
-    const latin1 = (): string => (body instanceof SharedBytes ? body.latin1 : bytes.toString('latin1'));
-    this.#client.send({ statusCode, headers, body: isSmall ? latin1() : bytes, sent }, closes);
+    if (bytes.length <= ONE_PIECE_BYTES)
+      sending = body instanceof SharedBytes ? body.latin1 : bytes.toString('latin1');
+    else if (body instanceof OwnBytes) sent = () => body.giveBack();
+    this.#client.send({ statusCode, headers, body: sending, sent }, closes);
     this.#done(statusCode);
   }
 
