@@ -8,7 +8,7 @@ import { underMigrationLock } from './migrate.ts';
 
 /**
  * A new column waits for reads and writes under way, and those that come later wait behind it: never for long, and with pauses
- * in which they go on. Beside a report that reads a table for minutes it is tried for some ten.
+ * in which they go on. It is tried for about ten minutes: reports may read a table for long.
  */
 const LOCK_TIMEOUT_MS = 300;
 const LOCK_ATTEMPTS = { retries: 60, minTimeout: 500, maxTimeout: 10_000, factor: 1.5 };

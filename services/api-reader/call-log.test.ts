@@ -18,7 +18,8 @@ test('a call that is like others is logged and counted as any other', async () =
   const registry = new Registry();
   const nothing = { current: () => null } as never;
   const metrics = createMetrics(registry, nothing, { given: 0 }, { found: 0 });
-  const calls = createCallLog(pino(sink), metrics);
+  const log = pino(sink);
+  const calls = createCallLog(log, metrics);
   const summary: CallSummary = {
     method: 'read',
     type: 'Shot',
@@ -60,4 +61,15 @@ test('a call that is like others is logged and counted as any other', async () =
     assert.match(text, /call_seconds_bucket\{le="0.025",method="read",source="replica"\} 2$/m);
     assert.match(text, /call_seconds_count\{method="read",source="replica"\} 3$/m);
   }
+  log.level = 'warn';
+  calls.told('id-5', 1, { source: 'replica', reason: null, status: 200 }, summary);
+  calls.toldAlike('id-6', 1, summary);
+  assert.equal(lines.length, 4, 'the level is lower');
+  log.level = 'info';
+  calls.toldAlike('id-7', 1, summary);
+  calls.told('id-8', 1, { source: 'replica', reason: null, status: 200 }, summary);
+  assert.deepEqual(
+    lines.slice(4).map(({ requestId }) => requestId),
+    ['id-7', 'id-8'],
+  );
 });
